@@ -1,4 +1,4 @@
-"""One API server for all workers of a test run, for the tests that leave it as it is."""
+"""One API server that all workers of a test run share, for tests that do not break it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests.real.parts import ApiServer, Etcd, started
 
 @contextmanager
 def common_server(folder: Path) -> Iterator[ApiServer]:
-    """Give the API server of this folder; the worker that comes first runs it, and leaves last.
+    """Give the API server of this folder; the first worker runs it until no other uses it.
 
-    The kernel lets go of the locks of a worker that dies.
+    When a worker dies, the kernel releases its locks.
     """
     folder.mkdir(exist_ok=True)
     told = folder / "server.pickle"
@@ -36,7 +36,7 @@ def common_server(folder: Path) -> Iterator[ApiServer]:
 
 
 def _without_process(server: ApiServer) -> ApiServer:
-    """Return what another worker can ask, but neither stop nor start."""
+    """Return a copy that another worker can send requests to, but neither stop nor start."""
     asked, etcd = copy.copy(server), copy.copy(server.etcd)
     asked.process = etcd.process = None
     asked.etcd = etcd

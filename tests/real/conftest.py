@@ -1,4 +1,4 @@
-"""Fixtures of real parts. A failed test shows the end of each running part's log."""
+"""Fixtures of real programs; the report of a failed test shows the end of each program's log."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MakeWriters = Callable[..., Writers]
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the logs of the parts that run to the report of a failed test."""
+    """Add the logs of the running programs to the report of a failed test."""
     report = yield
     if report.failed:
         for log, part in Program.running.items():
@@ -45,7 +45,7 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(scope="module")
 def own_api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """Run etcd and kube-apiserver for the tests of one file, and not idle beside all the others."""
+    """Run etcd and kube-apiserver for one file's tests, and stop them after these."""
     folder = tmp_path_factory.mktemp("kubernetes")
     with started(Etcd(folder)) as etcd, started(ApiServer(folder, etcd)) as server:
         yield server
@@ -61,13 +61,13 @@ def common_api_server(tmp_path_factory: pytest.TempPathFactory, worker: str) -> 
 
 @pytest.fixture(scope="session")
 def worker() -> str:
-    """Give the name of this worker of pytest-xdist, "" where there are none."""
+    """Give the name of this pytest-xdist worker, "" without pytest-xdist."""
     return os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
 @pytest.fixture
 def api_server(request: pytest.FixtureRequest) -> Iterator[ApiServer]:
-    """Give an API server: one of the file's own to a test that breaks it, mended afterwards."""
+    """Give an API server: the file's own, restored afterwards, to a test that breaks it."""
     if request.node.get_closest_marker("breaks_api_server") is None:
         yield request.getfixturevalue("common_api_server")
         return
@@ -78,7 +78,7 @@ def api_server(request: pytest.FixtureRequest) -> Iterator[ApiServer]:
 
 @pytest.fixture
 def make_namespace(api_server: ApiServer, tmp_path: Path, worker: str) -> Callable[..., Namespace]:
-    """Give a function that makes a fresh namespace; keywords as those of `Namespace`."""
+    """Give a function that makes a new namespace; its keywords are those of `Namespace`."""
 
     def make(**keywords: Any) -> Namespace:
         name = f"test{worker}-{next(_numbers)}"
@@ -89,20 +89,20 @@ def make_namespace(api_server: ApiServer, tmp_path: Path, worker: str) -> Callab
 
 @pytest.fixture
 def namespace(make_namespace: Callable[..., Namespace]) -> Namespace:
-    """Give a fresh namespace with a service account that has the documented rights only."""
+    """Give a new namespace with a service account that has only the documented rights."""
     return make_namespace()
 
 
 @pytest.fixture
 def receiver(tmp_path: Path) -> Iterator[Receiver]:
-    """Run a Prometheus that takes remote writes."""
+    """Run a Prometheus that accepts remote_write."""
     with started(Receiver(tmp_path / "receiver")) as part:
         yield part
 
 
 @pytest.fixture
 def write_log() -> Iterator[WriteLog]:
-    """Run a remote-write endpoint that records who writes when."""
+    """Run a remote_write receiver that records which replica writes, and when."""
     log = WriteLog()
     yield log
     log.close()
@@ -110,7 +110,7 @@ def write_log() -> Iterator[WriteLog]:
 
 @pytest.fixture
 def fleet(tmp_path: Path, namespace: Namespace, write_log: WriteLog) -> Iterator[Fleet]:
-    """Give replicas on one Lease; at the end no two have written at a time, and nothing is left."""
+    """Give replicas on one Lease; check at the end that no two wrote at once and none runs."""
     replicas = Fleet(tmp_path, namespace, write_log)
     try:
         yield replicas
@@ -121,7 +121,7 @@ def fleet(tmp_path: Path, namespace: Namespace, write_log: WriteLog) -> Iterator
 
 @pytest.fixture
 def writers(tmp_path: Path, namespace: Namespace) -> Iterator[MakeWriters]:
-    """Give a function that makes replicas with gates, on a Lease, before a receiver of its own."""
+    """Give a function that makes replicas with gates, on a Lease, with their own receiver."""
     with ExitStack() as stack:
 
         def make(

@@ -1,7 +1,8 @@
-"""Real programs for tests: etcd and kube-apiserver, Prometheus, and a recorder of remote writes.
+"""Real programs for tests: etcd, kube-apiserver, Prometheus, and a receiver that logs writes.
 
-Each runs on free loopback ports in a folder that its user names, in a process group of its own, and
-dies with the test run. `scripts/real-parts` says where the programs are, and fetches them.
+Each listens on free ports of the loopback address, in a folder that the caller names and in a
+process group of its own, and dies with the test run. `scripts/real-parts` tells where the programs
+are, and fetches them.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ from tests.support import free_port, wait_until
 
 CHECKOUT = Path(__file__).parent.parent.parent
 SomeProgram = TypeVar("SomeProgram", bound="Program")
-ADMIN_TOKEN = "admin-token"  # of a server that only loopback reaches and that ends with the tests
-START_S = 120.0  # of a part; on a busy machine a kube-apiserver has taken more than 30 s
+ADMIN_TOKEN = "admin-token"  # of a server on loopback that ends with the tests
+START_S = 120.0  # of a program; a kube-apiserver took over 30 s on a busy machine
 
 
 @cache
 def program(part: str) -> str:
-    """Return the path of a real part (`prometheus`, `prometheus@3.5`, …), brought if need be.
+    """Return the path of a real program (`prometheus`, `prometheus@3.5`, …); fetch it if needed.
 
-    Raises RuntimeError with the script's own words where it cannot be had.
+    Raises RuntimeError with the script's output if it is not available.
     """
     done = subprocess.run(
         [CHECKOUT / "scripts/real-parts", part], capture_output=True, text=True, check=False
@@ -48,7 +49,7 @@ def program(part: str) -> str:
 
 
 class Program:
-    """A process in a group of its own, its output in a log file; it can be started again."""
+    """A process in its own process group, with a log file; it can be started again."""
 
     running: ClassVar[dict[Path, Program]] = {}  # by log file, for reports of failed tests
 
@@ -66,11 +67,11 @@ class Program:
 
     @property
     def is_running(self) -> bool:
-        """Whether the process is there, frozen or not."""
+        """Whether the process exists, stopped by SIGSTOP or not."""
         return self.process is not None and self.process.poll() is None
 
     def start(self) -> None:
-        """Start it; setpriv has the kernel kill it should the test run be killed."""
+        """Start it; by setpriv, the kernel kills it if the test run is killed."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--", *self.argv],
@@ -82,7 +83,7 @@ class Program:
         self.running[self.log] = self
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM, timeout_s: float = 10) -> int:
-        """End it, by SIGKILL when the signal does not do in time, and return its exit status."""
+        """End it, by SIGKILL if the signal has no effect in time; return its exit status."""
         if self.process is None:
             return 0
         if self.is_running:
@@ -100,23 +101,23 @@ class Program:
         self.stop(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """Stop it where it is (SIGSTOP): its connections stay open and silent from now on."""
+        """Stop it with SIGSTOP: its connections stay open, but nothing answers on them."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
         wait_until(self._is_stopped, 10, f"{self.argv[0]} stops")
 
     def _is_stopped(self) -> bool:
-        """Tell whether its last thread has stopped, which takes a while on a busy machine."""
+        """Tell whether all its threads have stopped, which takes a while on a busy machine."""
         stats = [file.read_text() for file in Path(f"/proc/{self.pid}/task").glob("*/stat")]
         return {stat.rpartition(")")[2].split()[0] for stat in stats} == {"T"}
 
     def thaw(self) -> None:
-        """Let it go on after `freeze`."""
+        """Continue it after `freeze`."""
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
 
     def await_answer(self, url: str, **options: Any) -> None:
-        """Wait until a GET of `url` answers 200; raise with the log's end if the process ends."""
+        """Wait until a GET of `url` answers 200; raise with its log's end if the process ends."""
 
         def answers() -> bool:
             assert self.is_running, f"{self.argv[0]} ended:\n{self.tail()}"
@@ -130,7 +131,7 @@ class Program:
 
 
 class Etcd(Program):
-    """The store behind the API server."""
+    """The database of the API server."""
 
     def __init__(self, folder: Path) -> None:
         self.url, peer = f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
@@ -171,7 +172,7 @@ class ApiServer(Program):
         super().__init__("kube-apiserver", argv, folder)
 
     def start(self) -> None:
-        """Start it and wait until it is ready, its RBAC rules included."""
+        """Start it and wait until it is ready, including its RBAC rules."""
         super().start()
         wait_until(self.ca_file.exists, 10, "kube-apiserver has made its certificate")
         self.await_answer(
@@ -179,7 +180,7 @@ class ApiServer(Program):
         )
 
     def restore(self) -> None:
-        """Undo whatever a test did to the server or its etcd: both run and answer afterwards."""
+        """Undo what a test did to the server or its etcd, and wait until both answer."""
         for part in (self.etcd, self):
             if part.is_running:
                 part.thaw()
@@ -213,7 +214,7 @@ class ApiServer(Program):
         )
 
     def make(self, path: str, body: Any) -> Any:
-        """Create an object as the administrator and return it as the server answers."""
+        """Create an object as the administrator and return it as stored by the server."""
         answer = self.call("POST", path, body)
         assert answer.status_code == 201, answer.text
         return answer.json()
@@ -225,11 +226,10 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces"
 
 @dataclass
 class Namespace:
-    """A fresh namespace with one lease's name and a service account that has the documented rights.
+    """A new namespace, a lease's name in it, and a service account with the documented rights.
 
-    These are get, update and watch on that lease, and create on leases: what
-    wrapper/docs/operation.md asks for.
-    `more_rules` adds RBAC rules, where a test is about a right beyond these.
+    These are get, update and watch on that lease, and create on leases: those that
+    wrapper/docs/operation.md requires. `more_rules` adds RBAC rules, for tests of a further right.
     """
 
     server: ApiServer
@@ -250,7 +250,7 @@ class Namespace:
 
     @property
     def token(self) -> str:
-        """The service account's token, as the file has it now."""
+        """The service account's token, as it is in the file now."""
         return self.token_file.read_text()
 
     @property
@@ -259,7 +259,7 @@ class Namespace:
         return f"{LEASES}/{self.name}/leases"
 
     def renew_token(self, lifetime_s: int = 3600) -> None:
-        """Put a new token into the token file, as the kubelet does it: by rename."""
+        """Replace the token file by a rename, as the kubelet does."""
         path = f"/api/v1/namespaces/{self.name}/serviceaccounts/elector/token"
         answer = self.server.make(path, {"spec": {"expirationSeconds": lifetime_s}})
         fresh = self.token_file.with_suffix(".new")
@@ -267,7 +267,7 @@ class Namespace:
         fresh.replace(self.token_file)
 
     def lease(self) -> dict[str, Any] | None:
-        """Return the Lease as the server's own JSON, None where there is none."""
+        """Return the Lease as the server's JSON, None if there is none."""
         answer = self.server.call("GET", f"{self.leases_path}/{self.lease_name}")
         if answer.status_code == 404:
             return None
@@ -276,7 +276,7 @@ class Namespace:
         return lease
 
     def holder(self) -> str:
-        """Return the lease's holder identity, "" where nobody holds it."""
+        """Return the lease's holder identity, "" if nobody holds it."""
         return str(((self.lease() or {}).get("spec") or {}).get("holderIdentity") or "")
 
     def duration_s(self) -> int:
@@ -284,7 +284,7 @@ class Namespace:
         return int((self.lease() or {})["spec"]["leaseDurationSeconds"])
 
     def call(self, method: str, body: Any = None) -> requests.Response:
-        """Send one request about the lease (POST: about leases) as the service account."""
+        """Send one request for the lease (POST: for leases) as the service account."""
         path = self.leases_path if method == "POST" else f"{self.leases_path}/{self.lease_name}"
         return self.server.call(method, path, body, self.token)
 
@@ -308,8 +308,8 @@ class Namespace:
 class Prometheus(Program):
     """A real Prometheus on a free port, with `config` as its configuration file.
 
-    `config` may say `{url}` and `{address}` for where it itself listens, so that it can scrape
-    itself; `flags` go to it as they are.
+    In `config`, `{url}` and `{address}` stand for its own address, so that it can scrape itself.
+    `flags` are passed to it unchanged.
     """
 
     def __init__(self, folder: Path, config: str = "{}", *flags: str) -> None:
@@ -339,7 +339,7 @@ class Prometheus(Program):
 
 
 class Receiver(Prometheus):
-    """A Prometheus that takes remote writes, at `write_url`."""
+    """A Prometheus that accepts remote_write at `write_url`."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "{}", "--web.enable-remote-write-receiver")
@@ -348,7 +348,7 @@ class Receiver(Prometheus):
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One remote write as it arrived: from whom, and when (seconds on CLOCK_BOOTTIME)."""
+    """One remote_write request: from which replica, and when (seconds on CLOCK_BOOTTIME)."""
 
     replica: str
     at: float
@@ -362,10 +362,10 @@ class _WriteLogServer(ThreadingHTTPServer):
 
 
 class WriteLog:
-    """A remote-write endpoint that records who writes when; it looks into nothing.
+    """A remote_write receiver that records who writes and when; it does not decode requests.
 
-    Replicas are told apart by the URL they write to, `url("a")`. A request counts when its head has
-    arrived. `status` is what they are answered, 204 unless a test sets another, after `delay_s`.
+    It identifies replicas by the URL that they write to, `url("a")`. A request counts once its head
+    has arrived. It answers with `status`, 204 unless a test sets another, after `delay_s`.
     """
 
     def __init__(self) -> None:
@@ -378,11 +378,11 @@ class WriteLog:
         self._thread.start()
 
     def url(self, replica: str) -> str:
-        """Return where this replica shall write to."""
+        """Return the URL for this replica to write to."""
         return f"http://127.0.0.1:{self._server.server_port}/{replica}/write"
 
     def writes(self, replica: str | None = None, since: float = 0.0) -> list[Write]:
-        """Return the writes so far, in order of arrival: all, or one replica's, or later ones."""
+        """Return the writes so far, in order of arrival; of a replica, or since a time, if set."""
         seen = list(self._writes)
         return [w for w in seen if w.at >= since and replica in (None, w.replica)]
 
@@ -391,11 +391,11 @@ class WriteLog:
         return {write.replica for write in self.writes(since=since)}
 
     def turns(self) -> list[str]:
-        """Return who wrote after whom: each replica's unbroken run of writes once."""
+        """Return the replicas in the order in which they wrote; successive writes count once."""
         return [name for name, _ in itertools.groupby(write.replica for write in self.writes())]
 
     def close(self) -> None:
-        """End the server."""
+        """Stop the server."""
         self._is_closed.set()
         self._server.shutdown()
         self._server.server_close()
@@ -437,15 +437,15 @@ def applied_config(url: str) -> str:
 
 
 def bearer(token: str) -> dict[str, str]:
-    """Return the request header that carries a token."""
+    """Return the request header with a bearer token."""
     return {"Authorization": f"Bearer {token}"}
 
 
 def kubeconfig(server: ApiServer, namespace: str, token_file: Path, url: str | None = None) -> str:
-    """Return a kubeconfig for the holder of the token in `token_file`; `url` goes by a proxy."""
+    """Return a kubeconfig that uses the token in `token_file`; `url` is that of a proxy."""
     cluster = {"server": url or server.url, "certificate-authority": str(server.ca_file)}
     if "//127.0.0.1:" not in cluster["server"]:
-        cluster["tls-server-name"] = "kubernetes.default.svc"  # as the certificate has it
+        cluster["tls-server-name"] = "kubernetes.default.svc"  # a name that its certificate has
     context = {"cluster": "test", "user": "test", "namespace": namespace}
     return json.dumps(
         {
@@ -461,7 +461,7 @@ def kubeconfig(server: ApiServer, namespace: str, token_file: Path, url: str | N
 
 @contextmanager
 def started(part: SomeProgram) -> Iterator[SomeProgram]:
-    """Start a part and end it at the end, whatever happens between."""
+    """Start a program, and stop it at the end, also after a failure."""
     try:
         part.start()
         yield part

@@ -1,4 +1,4 @@
-"""One replica as users run it: prometheus-elector as the parent of a real Prometheus."""
+"""One replica as users run it: prometheus-elector as the parent process of a real Prometheus."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import requests
 from tests.real.parts import Namespace, Program, program
 from tests.support import free_port, is_listening, wait_until
 
-# Short durations, so that tests of expiry take seconds.
+# Short durations, so that tests of an expired lease take only seconds.
 QUICK = ("--lease-duration=3s", "--lease-renew-deadline=2s", "--lease-retry-period=500ms")
 
 FOLLOWER = """\
@@ -38,10 +38,11 @@ leader:
 
 
 class Replica(Program):
-    """A wrapper and its Prometheus, each on a port of its own; ``name`` is its identity.
+    """A prometheus-elector and its Prometheus, each on its own port; ``name`` is its identity.
 
-    ``prometheus`` is another binary than the tests' own; ``storage`` is ``agent`` in agent mode.
-    ``host`` is where it listens, ``network`` its network namespace if it has one of its own.
+    ``prometheus`` is the path of a Prometheus other than that of the tests; ``storage`` is
+    ``agent`` in agent mode. ``host`` is the address that it listens on; ``network`` is its network
+    namespace, if it has its own.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Replica(Program):
         super().__init__(name, [*argv, *child_flags], folder)
 
     def write_config(self, write_url: str | None) -> None:
-        """Write the elector's configuration, with a leader that writes to this URL."""
+        """Write the configuration; its leader's part writes to this URL."""
         text = FOLLOWER.format(address=self.address)
         if write_url:
             text += LEADER.format(url=write_url)
@@ -92,63 +93,63 @@ class Replica(Program):
 
     @property
     def says_it_leads(self) -> bool:
-        """Whether its API says that it is the leader."""
+        """Whether its API reports it as the leader."""
         answer = requests.get(f"{self.api}/_elector/leader", timeout=2)
         return answer.status_code == 200 and bool(answer.json()["is_leader"])
 
     @property
     def has_remote_write(self) -> bool:
-        """Whether its Prometheus has a remote_write in force."""
+        """Whether its Prometheus has loaded a remote_write."""
         return has_loaded_remote_write(self.address)
 
     @property
     def child(self) -> psutil.Process:
-        """Its Prometheus."""
+        """Its Prometheus process."""
         return self._descendant(lambda words: any(each.startswith("--storage.") for each in words))
 
     @property
     def web(self) -> psutil.Process:
-        """Its web server's parent process."""
+        """The parent process of its web server."""
         return self._descendant(
             lambda words: any(each.startswith("wrapper.web.") for each in words)
         )
 
     @property
     def gate(self) -> psutil.Process:
-        """Its gate, before the receivers of remote_write."""
+        """Its gate process."""
         return self._descendant(lambda words: "wrapper.gate.process" in words)
 
     def add_flags(self, *flags: str) -> None:
-        """Start it with these flags too, from the next start on."""
+        """Add flags, which take effect at its next start."""
         at = self.argv.index("--")
         self.argv[at:at] = flags
 
     def vanish(self) -> None:
-        """Kill all of it at once: the machine has gone."""
+        """Kill all its processes at once, as when its machine fails."""
         for process in self.family():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
 
     def _descendant(self, is_it: Any) -> psutil.Process:
         for process in psutil.Process(self.pid).children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):  # some live for a moment only
+            with contextlib.suppress(psutil.NoSuchProcess):  # some end at once
                 if is_it(process.cmdline()):
                     return process
         raise OSError(f"{self.name} has no such child (yet)")
 
     def await_ready(self, timeout_s: float = 15) -> None:
-        """Wait until its API says that it is ready."""
+        """Wait until its API reports that it is ready."""
         url = f"{self.api}/_elector/readyz"
         wait_until(lambda: requests.get(url, timeout=2).ok, timeout_s, f"{self.name} is ready")
 
     def await_leader(self, timeout_s: float = 15) -> None:
-        """Wait until its Prometheus has the leader's configuration in force."""
+        """Wait until its Prometheus has loaded the leader's configuration."""
         wait_until(
             lambda: self._running() and self.has_remote_write, timeout_s, f"{self.name} leads"
         )
 
     def await_follower(self, timeout_s: float = 15) -> None:
-        """Wait until its Prometheus answers, and has the follower's configuration in force."""
+        """Wait until its Prometheus answers and has loaded the follower's configuration."""
         wait_until(lambda: self._running() and not self.has_remote_write, timeout_s, "it follows")
 
     def _running(self) -> bool:
@@ -156,7 +157,7 @@ class Replica(Program):
         return True
 
     def await_end(self, timeout_s: float = 15) -> int:
-        """Wait until it has ended and return its exit status."""
+        """Wait until it has ended, and return its exit status."""
         assert self.process is not None
         return self.process.wait(timeout_s)
 
@@ -166,11 +167,11 @@ class Replica(Program):
         return [supervisor, *supervisor.children(recursive=True)]
 
     def term(self) -> None:
-        """Ask it to stop."""
+        """Send SIGTERM to the supervisor."""
         os.kill(self.pid, signal.SIGTERM)
 
     def leavings(self) -> list[str]:
-        """Return what is left of it: processes, ports, temporary files; nothing once it ended."""
+        """Return the processes, open ports and temporary files that remain of it."""
         return [
             *self.running_parts(),
             *(f"file {each}" for each in self.temporary.iterdir()),
@@ -178,17 +179,17 @@ class Replica(Program):
         ]
 
     def running_parts(self) -> list[str]:
-        """Return its processes and ports that are left: all that a kill may not leave behind."""
+        """Return its processes and open ports, of which a kill may leave none."""
         return [
             *(f"process {each.pid} {_command(each)}" for each in self.processes()),
             *(f"port {port}" for port in self._ports() if is_listening(port, self.host)),
         ]
 
     def processes(self) -> Iterator[psutil.Process]:
-        """Find its processes by the environment that they inherit, whoever their parent is."""
+        """Yield its processes, found by a variable that they inherit, whatever their parent."""
         variable = f"TMPDIR={self.temporary}".encode()
         for file in Path("/proc").glob("[0-9]*/environ"):
-            with contextlib.suppress(OSError, psutil.Error):  # ended, or a zombie
+            with contextlib.suppress(OSError, psutil.Error):  # it has ended, or is a zombie
                 if variable in file.read_bytes().split(b"\0"):
                     yield psutil.Process(int(file.parent.name))
 
@@ -204,10 +205,10 @@ def _command(process: psutil.Process) -> str:
 
 
 def has_loaded_remote_write(address: str, timeout_s: float = 5) -> bool:
-    """Tell whether the Prometheus at `address` has a remote_write in force.
+    """Tell whether the Prometheus at `address` has loaded a remote_write.
 
-    Tests ask this many times a second, so they ask without a library, which takes several times as
-    long. Raises OSError, among them TimeoutError.
+    Tests query this many times a second, so it uses a plain socket: an HTTP library takes several
+    times as long. Raises OSError, including TimeoutError.
     """
     host, _, port = address.rpartition(":")
     with socket.create_connection((host, int(port)), timeout_s) as connection:
@@ -219,7 +220,7 @@ def has_loaded_remote_write(address: str, timeout_s: float = 5) -> bool:
 
 
 def on_lease(namespace: Namespace, kubeconfig: Path | None = None) -> tuple[str, ...]:
-    """Return the flags that elect on a namespace's Lease."""
+    """Return the flags for an election on a namespace's Lease."""
     return (
         f"--kubeconfig={kubeconfig or namespace.kubeconfig}",
         f"--lease-name={namespace.lease_name}",
