@@ -1,4 +1,4 @@
-"""What the alert rules, the dashboard, the pages and our code ask of Prometheus' own metrics."""
+"""The metrics of Prometheus itself that alert rules, dashboard, documents and code use."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.process.test_dashboard import PANELS, RULES
 from tests.real.parts import CHECKOUT
 from tests.real.versions import has_flag
 
-# What begins so is a metric of Prometheus, and no module or field of ours.
+# Names that begin like this are metrics of Prometheus, not modules or fields of ours.
 NAME = re.compile(
     r"\bprometheus_(?:remote_storage|config|tsdb|agent|wal|rule|target|notifications|http_requests)"
     r"_[a-z_]*[a-z]\b"
 )
 TEXTS = ("README.md", "wrapper/**/*.md", "k8s/**/*.md", "wrapper/**/*.py")
-# A table of the runbook names what came and went, for rules that are not ours.
+# A table of the runbook names metrics of other releases, for rules that are not ours.
 NOT_ASKED = re.compile(r"^## Rules of your own$.*?(?=^## )", re.MULTILINE | re.DOTALL)
 BY_LABELS = re.compile(r"\b(?:by|without|on|ignoring) ?\(([^)]*)\)")
 BRACES = re.compile(r"{([^{}]*)}")
@@ -27,13 +27,13 @@ SERIES = re.compile(r"^([a-z_]+)(?:{(.*)})? \S+$", re.MULTILINE)
 
 
 def needs_protocol_2() -> None:
-    """Skip a test if the tests' Prometheus speaks protocol 1 alone, as those before 2.54 do."""
+    """Skip a test if its Prometheus supports only protocol 1, as those before 2.54."""
     if not has_flag("web.remote-write-receiver.accepted-protobuf-messages"):
         pytest.skip("this Prometheus does not speak protocol 2 of remote write")
 
 
 def names() -> set[str]:
-    """Return the names of all metrics of Prometheus that something of ours asks for."""
+    """Return the names of all metrics of Prometheus that something of ours uses."""
     texts = [expression for expression, _ in _questions()]
     for pattern in TEXTS:
         texts += [NOT_ASKED.sub("", path.read_text()) for path in CHECKOUT.glob(pattern)]
@@ -43,7 +43,7 @@ def names() -> set[str]:
 def labels() -> set[str]:
     """Return the labels of these metrics that a query selects or groups by, or a text shows.
 
-    Those that the scrape gives are left out.
+    Labels that the scrape adds are left out.
     """
     found: set[str] = set()
     for expression, text in _questions():
@@ -56,7 +56,7 @@ def labels() -> set[str]:
 
 
 def _questions() -> Iterator[tuple[str, str]]:
-    """Yield each query for metrics of Prometheus, and the text that is made of its answer."""
+    """Yield each query for metrics of Prometheus, and the text that shows its result."""
     for panel in PANELS:
         for asked in panel["targets"]:
             if NAME.search(asked["expr"]):
@@ -68,9 +68,9 @@ def _questions() -> Iterator[tuple[str, str]]:
 
 
 def missing(asked: set[str], with_labels: set[str], exposed: str) -> list[str]:
-    """Return what is asked for and not exposed: a name, or a label that one of its series lacks.
+    """Return what is used and not exposed: a metric, or a label that one of its series lacks.
 
-    The labels are those of a remote_write, which a metric of the whole process does not have.
+    Labels are those of a remote_write; a metric of the whole process does not have them.
     """
     series: dict[str, list[set[str]]] = {name: [] for name in asked}
     for name, inner in SERIES.findall(exposed):

@@ -1,4 +1,4 @@
-"""The account of a receiver sees what it is there to see."""
+"""The account finds gaps, lost samples and duplicates at a receiver."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def told(*numbers: int, up: tuple[int, ...] = ()) -> Account:
 
 
 def test_a_hand_over_without_a_loss() -> None:
-    """After a's sample of 4 s comes b's of 4.5 s, or of 5.5 s if the hand-over was after 4.5 s."""
+    """When b's first sample is one of the next two after a's last, none is lost."""
     for first_of_b in (8, 10):
         found = told(1, 3, 5, 7, *range(first_of_b, 25, 2))
         assert (found.order, found.lost, found.again, found.twice) == (["a", "b"], 0, 0, 0)
@@ -30,31 +30,31 @@ def test_a_hand_over_without_a_loss() -> None:
 
 
 def test_a_hole_at_a_hand_over() -> None:
-    """Two scrapes of b after a's last are not there: one is lost, and the hole is measured."""
+    """When b's first two samples after a's last are missing, one counts as lost."""
     found = told(1, 3, 5, 7, *range(12, 25, 2))
     assert (found.order, found.lost, found.hole.seconds) == (["a", "b"], 1, 2.5)
 
 
 def test_a_hole_of_one_replica() -> None:
-    """Two scrapes of a are missing between others of a."""
+    """When two samples between others of the same replica are missing, both are lost."""
     found = told(1, 3, 9, 11)
     assert (found.order, found.lost, found.hole.seconds) == (["a"], 2, 3.0)
 
 
 def test_samples_for_a_time_that_is_known() -> None:
-    """Two samples of b, of 2.5 and 3.5 s, are not newer than a's last, of 4 s."""
+    """Two samples of b that are older than a's last sample count as `again`."""
     found = told(1, 3, 4, 5, 6, 7, *range(8, 25, 2))
     assert (found.lost, found.again, found.twice) == (0, 2, 0)
 
 
 def test_a_sample_twice() -> None:
-    """The same timestamp twice in a series counts, whatever the series."""
+    """Two samples with the same timestamp in any series count as `twice`."""
     found = told(1, 3, 5, up=(1000, 2000, 2000, 3000))
     assert (found.twice, found.hole_in_up_s) == (1, 1.0)
     assert told(1, 3, 3, 5).twice == 1
 
 
 def test_the_hole_of_the_worst_series() -> None:
-    """The largest hole is told with the series it is in."""
+    """The largest gap of all series is reported, with its series."""
     found = told(1, 3, 5, up=(1000, 4500))
     assert (found.hole.seconds, found.hole.series) == (3.5, "up")

@@ -1,4 +1,4 @@
-"""Each metric of Prometheus that ours asks for is there, in whatever way Prometheus runs."""
+"""Prometheus exposes each of its metrics that we use, as a server and as an agent."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ def exposed(folder: Path, receiver: Receiver, *, is_agent: bool, protocol: int) 
 
 
 def metrics(part: Prometheus, path: str = "/metrics") -> str:
-    """Return what it exposes."""
+    """Return the metrics that it exposes."""
     return requests.get(f"{part.url}{path}", timeout=5).text
 
 
 @pytest.mark.parametrize("protocol", [1, 2])
 @pytest.mark.parametrize("is_agent", [False, True], ids=["server", "agent"])
-def test_prometheus_has_what_is_asked_of_it(
+def test_prometheus_exposes_all_metrics_that_we_use(
     tmp_path: Path, receiver: Receiver, is_agent: bool, protocol: int
 ) -> None:
-    """All names, and the labels by which a rule or a panel selects, groups or names a storage."""
+    """A Prometheus that has sent samples exposes all metrics and labels that we use."""
     if protocol == 2:
         asked.needs_protocol_2()
     text = exposed(tmp_path, receiver, is_agent=is_agent, protocol=protocol)
     assert asked.missing(asked.names(), asked.labels(), text) == []
 
 
-def test_what_is_asked_is_found() -> None:
-    """In rules, panels, pages and code; what is not there is told."""
+def test_the_metrics_that_we_use_are_found() -> None:
+    """Metrics are found in rules, panels, pages and code; those not exposed are returned."""
     names, labels = asked.names(), asked.labels()
     assert names >= {
         "prometheus_remote_storage_samples_failed_total",  # an alert

@@ -1,4 +1,4 @@
-"""The Kubernetes lease against a real API server, with the documented rights only."""
+"""KubernetesLease against a real API server, with only the documented rights."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RECORD = LeaseRecord("a", 15.0, THEN, THEN, 0, "pod-1")
 
 
 def lock_in(namespace: Namespace, **changes: Any) -> KubernetesLease:
-    """Return a lock of the namespace's lease."""
+    """Return a lock on the namespace's lease."""
     options: dict[str, Any] = {"name": namespace.lease_name, "namespace": ""}
     options |= {"kubeconfig": str(namespace.kubeconfig), "incarnation": "pod-1"}
     return KubernetesLease(**(options | {"request_timeout_s": 2.0} | changes))
@@ -36,18 +36,18 @@ def lock_in(namespace: Namespace, **changes: Any) -> KubernetesLease:
 
 @pytest.fixture
 def lease(namespace: Namespace) -> KubernetesLease:
-    """Give a lock of a lease that does not exist yet."""
+    """Give a lock on a lease that does not exist yet."""
     return lock_in(namespace)
 
 
-def test_it_is_a_lease_lock(namespace: Namespace, lease: KubernetesLease) -> None:
-    """The class fits the protocol; the namespace is the kubeconfig context's."""
+def test_kubernetes_lease_is_a_lease_lock(namespace: Namespace, lease: KubernetesLease) -> None:
+    """KubernetesLease implements LeaseLock, in the namespace of the kubeconfig's context."""
     lock: LeaseLock = lease
     assert lock.describe() == f"lease {namespace.name}/prometheus"
 
 
 def test_a_missing_lease_is_created(namespace: Namespace, lease: KubernetesLease) -> None:
-    """No lease is read as none; created, it reads as client-go writes it, and comes back."""
+    """A lease that does not exist reads as none; it is created with client-go's fields."""
     assert lease.read() == ObservedLease(None)
     written = lease.write(RECORD, None)
     stored = namespace.lease()
@@ -67,7 +67,7 @@ def test_a_missing_lease_is_created(namespace: Namespace, lease: KubernetesLease
 def test_a_release_is_stored_as_client_go_stores_it(
     namespace: Namespace, lease: KubernetesLease
 ) -> None:
-    """The holder is named and empty, the duration one second."""
+    """A released lease has an empty holder and a duration of one second."""
     held = lease.write(RECORD, None)
     lease.write(LeaseRecord("", 1.0, LATER, LATER, 0, "pod-1"), held.version)
     stored = namespace.lease()
@@ -81,8 +81,10 @@ def test_a_release_is_stored_as_client_go_stores_it(
     }
 
 
-def test_of_two_writers_one_is_late(namespace: Namespace, lease: KubernetesLease) -> None:
-    """Creating what exists, and replacing what has changed or gone, is a conflict."""
+def test_a_write_on_an_old_version_is_a_conflict(
+    namespace: Namespace, lease: KubernetesLease
+) -> None:
+    """Creating a lease that exists, or replacing a changed or deleted one, is a conflict."""
     other = lock_in(namespace)
     first = other.write(RECORD, None)
     with pytest.raises(LeaseConflict):
@@ -99,8 +101,13 @@ def test_of_two_writers_one_is_late(namespace: Namespace, lease: KubernetesLease
     assert lease.read() == ObservedLease(None)
 
 
-def test_what_others_keep_on_the_lease_stays(namespace: Namespace, lease: KubernetesLease) -> None:
-    """Labels, annotations and owners survive renewals; a foreign holder's record is unsigned."""
+def test_metadata_of_others_on_the_lease_is_kept(
+    namespace: Namespace, lease: KubernetesLease
+) -> None:
+    """Labels, annotations and owners of others stay after a write.
+
+    The record of a holder that is another program has no incarnation.
+    """
     lease.write(RECORD, None)
     theirs = namespace.lease()
     assert theirs is not None
@@ -121,7 +128,7 @@ def test_what_others_keep_on_the_lease_stays(namespace: Namespace, lease: Kubern
 
 
 def test_a_rotated_token_is_used(namespace: Namespace, lease: KubernetesLease) -> None:
-    """When the token file is replaced, the next request carries the new one."""
+    """After the token file is replaced, the next request uses the new token."""
     namespace.token_file.write_text("expired")
     with pytest.raises(LeaseUnavailable) as caught:
         lease.read()
@@ -131,7 +138,7 @@ def test_a_rotated_token_is_used(namespace: Namespace, lease: KubernetesLease) -
 
 
 def test_a_plugin_gives_the_token(namespace: Namespace, tmp_path: Path) -> None:
-    """It is told the cluster if it asks, and the server accepts what it prints."""
+    """A credential plugin gets the cluster's data if configured so, and its token is used."""
     version = "client.authentication.k8s.io/v1"
     answer = {"apiVersion": version, "kind": "ExecCredential", "status": {"token": "TOKEN"}}
     (tmp_path / "answer").write_text(json.dumps(answer))
@@ -153,7 +160,7 @@ def test_a_plugin_gives_the_token(namespace: Namespace, tmp_path: Path) -> None:
 
 
 def test_a_missing_right_is_named(namespace: Namespace) -> None:
-    """Another lease than the one that the rights are for: who, which verb, which lease, where."""
+    """A request without the right for it fails with who, verb, lease and namespace."""
     other = lock_in(namespace, name="other")
     with pytest.raises(LeaseUnavailable) as caught:
         other.read()
@@ -169,7 +176,7 @@ def test_a_missing_right_is_named(namespace: Namespace) -> None:
 
 
 def test_a_missing_namespace_is_named(api_server: ApiServer, tmp_path: Path) -> None:
-    """A namespace that does not exist reads as no lease; the attempt to create one says it."""
+    """In a missing namespace a read finds no lease, and a write fails with its name."""
     (tmp_path / "token").write_text(ADMIN_TOKEN)
     (tmp_path / "kubeconfig").write_text(kubeconfig(api_server, "nowhere", tmp_path / "token"))
     lease = KubernetesLease("prometheus", "", str(tmp_path / "kubeconfig"), "pod-1", 2.0)
@@ -182,8 +189,8 @@ def test_a_missing_namespace_is_named(api_server: ApiServer, tmp_path: Path) -> 
     )
 
 
-def test_an_invalid_record_is_refused_in_the_servers_words(lease: KubernetesLease) -> None:
-    """What the API does not accept comes back with its reason."""
+def test_an_invalid_record_is_refused_with_a_reason(lease: KubernetesLease) -> None:
+    """A record that the API server does not accept raises an error with its reason."""
     with pytest.raises(LeaseUnavailable) as caught:
         lease.write(LeaseRecord("a", 15.0, "not a time", THEN), None)
     assert caught.value.reason == "refused"
@@ -191,10 +198,10 @@ def test_an_invalid_record_is_refused_in_the_servers_words(lease: KubernetesLeas
 
 
 @pytest.mark.breaks_api_server
-def test_a_frozen_server_costs_one_limit_and_heals(
+def test_a_request_to_a_hung_server_ends_at_its_time_limit(
     api_server: ApiServer, namespace: Namespace
 ) -> None:
-    """A server that hangs is given up at the limit; thawed, it is asked as before."""
+    """A request to a hung server fails at its time limit; later requests succeed again."""
     lease = lock_in(namespace, request_timeout_s=0.5)
     written = lease.write(RECORD, None)
     api_server.freeze()
@@ -206,7 +213,7 @@ def test_a_frozen_server_costs_one_limit_and_heals(
 
 
 class Watch:
-    """A watch in a thread, and what it reported."""
+    """A watch in a thread, and what it has reported."""
 
     def __init__(self, lease: KubernetesLease, seen: ObservedLease) -> None:
         self.reported: list[ObservedLease | None] = []
@@ -223,7 +230,7 @@ class Watch:
 
 @pytest.fixture
 def watching(lease: KubernetesLease) -> Iterator[Callable[[ObservedLease], Watch]]:
-    """Give a function that watches; watches are closed and ended at the end."""
+    """Give a function that starts a watch; all watches are closed at the end."""
     watches: list[Watch] = []
 
     def watch(seen: ObservedLease) -> Watch:
@@ -241,7 +248,7 @@ def watching(lease: KubernetesLease) -> Iterator[Callable[[ObservedLease], Watch
 def test_a_watch_reports_each_change(
     namespace: Namespace, lease: KubernetesLease, watching: Callable[[ObservedLease], Watch]
 ) -> None:
-    """Creation, renewal, release and deletion come in order."""
+    """A watch reports creation, renewal, release and deletion, in this order."""
     other = lock_in(namespace)
     watch = watching(lease.read())
     wait_until(lambda: lease._watches, 15, "the watch has begun")
@@ -260,7 +267,7 @@ def test_a_watch_reports_each_change(
 def test_a_watch_begins_where_the_read_ended(
     namespace: Namespace, lease: KubernetesLease, watching: Callable[[ObservedLease], Watch]
 ) -> None:
-    """What happens between the read and the watch is reported, what was read is not."""
+    """A watch reports changes made after the read, and not the state that was read."""
     read = lease.write(RECORD, None)
     between = lock_in(namespace)
     changed = between.write(LeaseRecord("b", 15.0, LATER, LATER), between.read().version)
@@ -270,10 +277,10 @@ def test_a_watch_begins_where_the_read_ended(
 
 
 @pytest.mark.breaks_api_server
-def test_a_watch_survives_neither_the_server_nor_the_caller(
+def test_a_watch_ends_with_an_error_when_the_server_dies(
     api_server: ApiServer, namespace: Namespace
 ) -> None:
-    """When the server is killed the watch ends with an error."""
+    """When the API server is killed, a watch ends with an error."""
     lease = lock_in(namespace)
     watch = Watch(lease, lease.write(RECORD, None))
     wait_until(lambda: lease._watches, 15, "the watch has begun")
@@ -284,12 +291,13 @@ def test_a_watch_survives_neither_the_server_nor_the_caller(
 
 
 @pytest.mark.breaks_api_server
-def test_a_lease_that_nobody_has_written_for_long_can_be_watched(
+def test_a_lease_without_recent_changes_can_be_watched(
     api_server: ApiServer, namespace: Namespace
 ) -> None:
-    """The server remembers no changes from before its start: the second watch begins without them.
+    """After a restart of the API server, the second watch reports the lease's changes.
 
-    Otherwise each watch would end at once, and each be followed by a read and the next watch.
+    A server has no changes from before its start, so the first watch ends. If the second ended too,
+    reads and watches would follow each other without a pause.
     """
     lease = lock_in(namespace)
     written = lease.write(LeaseRecord("", 1.0, THEN, THEN, 0, "pod-1"), None)

@@ -1,4 +1,4 @@
-"""Dashboard and alert rules in a real Prometheus that scrapes a real pair through a hand-over."""
+"""The dashboard and the alert rules in a real Prometheus that scrapes two replicas."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from tests.web.conftest import Web, leading
 from tests.web.test_protection import running
 from tests.web.test_status import FULL
 
-# What a scrape does to histograms, and what the Prometheus that scrapes needs for it.
+# How a scrape job converts histograms, and the flags that its Prometheus needs for it.
 AS_THEY_ARE = ("", "")
 MADE_NATIVE = ("convert_classic_histograms_to_nhcb: true", "--enable-feature=native-histograms")
 
 
 @pytest.fixture
 def pair(start: Start, receiver: Receiver) -> tuple[Replica, Replica]:
-    """Give a leader and a follower that are both settled, with the proxy on."""
+    """Start a leader, then a follower, with the proxy enabled."""
     leader = start("a", "--api-proxy-enabled", write_url=receiver.write_url)
     leader.await_leader()
     follower = start("b", "--api-proxy-enabled", write_url=receiver.write_url)
@@ -51,7 +51,7 @@ def pair(start: Start, receiver: Receiver) -> tuple[Replica, Replica]:
 
 @pytest.fixture
 def histograms() -> tuple[str, str]:
-    """Give what the scrape does to histograms; a test may choose."""
+    """Give how the scrape job converts histograms; tests set it by parametrization."""
     return AS_THEY_ARE
 
 
@@ -59,7 +59,7 @@ def histograms() -> tuple[str, str]:
 def watcher(
     pair: tuple[Replica, Replica], tmp_path: Path, histograms: tuple[str, str]
 ) -> Iterator[Prometheus]:
-    """Run a Prometheus that scrapes both and evaluates the rules, and has begun to."""
+    """Run a Prometheus that scrapes both replicas and evaluates the rules."""
     more, flags = histograms
     if more and not takes_field(more, tmp_path):
         pytest.skip("this Prometheus makes no native histograms of classic ones")
@@ -68,14 +68,14 @@ def watcher(
 
 
 def takes_field(of_scrape: str, folder: Path) -> bool:
-    """Tell whether a scrape job may have a field."""
+    """Tell whether Prometheus accepts this field in a scrape job."""
     file = folder / "asked.yml"
     file.write_text(f"scrape_configs: [{{job_name: a, {of_scrape}}}]\n")
     return promtool("check", "config", file).returncode == 0
 
 
 def filled(text: str, namespace: str, job: str) -> str:
-    """Fill in the variables as Grafana does."""
+    """Replace the dashboard's variables with values, as Grafana does."""
     chosen = {"cluster": ".*", "namespace": namespace, "job": job, "__rate_interval": "1m"}
     for name, value in chosen.items():
         text = text.replace(f"${name}", value)
@@ -83,7 +83,7 @@ def filled(text: str, namespace: str, job: str) -> str:
 
 
 def values(watcher: Prometheus, asked: dict[str, Any], namespace: str, job: str) -> list[float]:
-    """Return all values that a panel's target gets for the last five minutes, or now."""
+    """Return all values of a panel's query in the last five minutes, or now for instant queries."""
     query, now = filled(asked["expr"], namespace, job), time.time()
     if asked["instant"]:
         return [float(each["value"][1]) for each in answered(watcher, "query", query=query)]
@@ -92,7 +92,7 @@ def values(watcher: Prometheus, asked: dict[str, Any], namespace: str, job: str)
 
 
 def answered(watcher: Prometheus, path: str, **asked: str | float) -> list[dict[str, Any]]:
-    """Return the result of a query; Prometheus must have nothing to say about it."""
+    """Return the result of a query; it must have no warnings and no infos."""
     answer = requests.get(f"{watcher.url}/api/v1/{path}", params=asked, timeout=10)
     assert answer.status_code == 200, answer.text
     assert not {"warnings", "infos"} & set(answer.json()), answer.text
@@ -102,7 +102,7 @@ def answered(watcher: Prometheus, path: str, **asked: str | float) -> list[dict[
 
 @pytest.mark.parametrize("histograms", [AS_THEY_ARE, MADE_NATIVE], ids=["classic", "native"])
 def test_every_query_has_data(watcher: Prometheus, pair: tuple[Replica, Replica]) -> None:
-    """Each panel shows a number, for all and for what is chosen; of another namespace nothing."""
+    """After a hand-over, each panel has data, and none when another namespace is selected."""
     hand_over(watcher, *pair)
     for panel in PANELS:
         if not is_of_gate(panel):
@@ -123,12 +123,15 @@ def check_panel(watcher: Prometheus, panel: dict[str, Any]) -> None:
 
 
 def is_of_gate(panel: dict[str, Any]) -> bool:
-    """Tell whether a panel shows the gate, which the pair does not have."""
+    """Tell whether a panel is about the gate, which the two replicas do not run."""
     return any(metrics_in(asked["expr"]) & OF_GATE for asked in panel["targets"])
 
 
 def test_every_query_about_the_gate_has_data(tmp_path: Path) -> None:
-    """Of a replica's API that tells of one; the rules about it can be evaluated."""
+    """When a replica exposes the gate's metrics, each panel about the gate has data.
+
+    All alert rules can be evaluated.
+    """
     with running(Web()) as web:
         web.tell(leading(**FULL))
         config = watcher_config(target(web.url, "a"))
@@ -144,7 +147,7 @@ def test_every_query_about_the_gate_has_data(tmp_path: Path) -> None:
 
 
 def choices(watcher: Prometheus, query: str) -> list[str]:
-    """Return what Grafana's label_values(SERIES, LABEL) is."""
+    """Return the values that Grafana offers for label_values(SERIES, LABEL)."""
     parts = re.fullmatch(r"label_values\((.*), (\w+)\)", query)
     assert parts is not None
     url = f"{watcher.url}/api/v1/label/{parts[2]}/values"
@@ -153,8 +156,13 @@ def choices(watcher: Prometheus, query: str) -> list[str]:
     return named
 
 
-def test_all_is_understood(watcher: Prometheus, pair: tuple[Replica, Replica]) -> None:
-    """Each alert can be evaluated on what a pair exposes; each metric and each choice is there."""
+def test_rules_and_variables_match_the_metrics(
+    watcher: Prometheus, pair: tuple[Replica, Replica]
+) -> None:
+    """Two replicas expose all metrics that rules and panels use, but those of targets and gate.
+
+    Each alert can be evaluated, and each variable of the dashboard has the expected values.
+    """
     hand_over(watcher, *pair)
     wait_until(lambda: set(rule_health(watcher).values()) == {"ok"}, WITHIN_S, "all were evaluated")
     for group in yaml.safe_load(RULES.read_text())["groups"]:
@@ -172,13 +180,13 @@ def test_all_is_understood(watcher: Prometheus, pair: tuple[Replica, Replica]) -
 
 
 def names(watcher: Prometheus) -> set[str]:
-    """Return the names of all metrics that it has, a histogram's without its series' ending."""
+    """Return the names of all its metrics; those of histograms without the suffix of a series."""
     answer = requests.get(f"{watcher.url}/api/v1/label/__name__/values", timeout=5)
     return metrics_in(" ".join(answer.json()["data"]))
 
 
 def hand_over(watcher: Prometheus, *pair: Replica) -> None:
-    """Have the leader step down once all has been scraped; ask the proxy before and after."""
+    """Have the leader step down once all is scraped; query the proxy before and after."""
     leader, follower = pair
     ask_proxy(pair)
     asked = "count_over_time(prometheus_elector_proxy_requests_total[1m]) > 1"
@@ -191,7 +199,7 @@ def hand_over(watcher: Prometheus, *pair: Replica) -> None:
 
 
 def ask_proxy(pair: tuple[Replica, ...]) -> None:
-    """Ask until the leading one's proxy has answered a query."""
+    """Query both replicas until the proxy of one has answered."""
     urls = [f"{each.api}/api/v1/query?query=up" for each in pair]
     wait_until(
         lambda: any(requests.get(url, timeout=10).ok for url in urls), WITHIN_S, "the proxy answers"

@@ -1,4 +1,4 @@
-"""The API server, or the way to it, fails: for one replica the other leads, for all nobody does."""
+"""The API server, or the network to it, fails for one replica, or for all."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ from tests.real.replica import Replica
 from tests.support import let_pass, now, wait_until
 
 
-def pair_with_ways(fleet: Fleet, *flags: str) -> tuple[Replica, Replica, Proxy, Proxy]:
-    """Start two replicas that each have an own way to the server: leader, other, their ways."""
+def pair_with_proxies(fleet: Fleet, *flags: str) -> tuple[Replica, Replica, Proxy, Proxy]:
+    """Start two replicas, each with its own proxy to the API server.
+
+    Return the leader, the other replica, and their proxies.
+    """
     ways = {name: fleet.proxy() for name in ("a", "b")}
     for name, way in ways.items():
         fleet.start(name, *flags, through=way)
@@ -34,7 +37,7 @@ def pair_with_ways(fleet: Fleet, *flags: str) -> tuple[Replica, Replica, Proxy, 
 
 
 def answering(status: int, *headers: tuple[str, str]) -> Callable[[Proxy], None]:
-    """Return a fault: requests that write are answered with this status."""
+    """Return a fault: the proxy answers requests that write with this status."""
 
     def fault(way: Proxy) -> None:
         way.refusal = Refusal(status, headers=headers)
@@ -49,11 +52,14 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
-def test_a_leader_without_its_lease_steps_down_and_comes_back_as_follower(
+def test_a_leader_whose_requests_fail_is_replaced_and_follows(
     fleet: Fleet, faults: tuple[Callable[[Proxy], None], ...]
 ) -> None:
-    """One replica's requests fail: it is no writer when the other is, and follows once mended."""
-    leader, other, way, other_way = pair_with_ways(fleet)
+    """When a leader's requests fail, it stops writing before the other leads.
+
+    It follows once its requests succeed again.
+    """
+    leader, other, way, other_way = pair_with_proxies(fleet)
     turns = [leader.name]
     for fault in faults:
         failed_at = now()
@@ -71,10 +77,11 @@ def test_a_leader_without_its_lease_steps_down_and_comes_back_as_follower(
     assert fleet.log.turns() == turns
 
 
-def test_a_write_whose_answer_is_lost_is_found_by_reading(fleet: Fleet) -> None:
-    """Renewals arrive, their answers do not: what is read counts, so that it goes on writing."""
-    leader, _, way, _ = pair_with_ways(fleet)
-    # On a busy machine a request may be late by itself: then the next has no line of its own.
+def test_a_renewal_whose_answer_is_lost_is_confirmed_by_a_read(fleet: Fleet) -> None:
+    """When the answers to renewals are lost, the leader reads the lease and goes on writing."""
+    leader, _, way, _ = pair_with_proxies(fleet)
+    # On a busy machine a request may be late without a fault: the fault would then not be logged
+    # again.
     wait_until(lambda: not problem_of_lease(leader), LONG_S, "requests are answered")
     before = len(own_lines(leader, "warn"))
     way.loses_replies = True
@@ -89,10 +96,10 @@ def test_a_write_whose_answer_is_lost_is_found_by_reading(fleet: Fleet) -> None:
 
 @pytest.mark.breaks_api_server
 @pytest.mark.parametrize("part", ["server", "etcd"])
-def test_without_a_server_nobody_writes_and_after_it_one_does(
+def test_nobody_writes_during_an_outage_and_one_does_after_it(
     fleet: Fleet, api_server: ApiServer, part: str
 ) -> None:
-    """All lose the lease: the leader steps down in time; with the server back, one writes soon."""
+    """When the API server or etcd fails, the leader steps down in time; afterwards one writes."""
     leader, _ = fleet.pair()
     broken = api_server if part == "server" else api_server.etcd
     for break_it in (broken.freeze, broken.kill):
@@ -111,7 +118,7 @@ def test_without_a_server_nobody_writes_and_after_it_one_does(
 
 @pytest.mark.breaks_api_server
 def test_a_short_outage_changes_nothing(fleet: Fleet, api_server: ApiServer) -> None:
-    """The server frozen for less than the renew deadline: the same leader, no transition."""
+    """When the API server hangs for less than the renew deadline, the leader stays."""
     leader, _ = fleet.pair()
     api_server.freeze()
     let_pass(1)
@@ -124,18 +131,18 @@ def test_a_short_outage_changes_nothing(fleet: Fleet, api_server: ApiServer) -> 
     assert lease["spec"]["leaseTransitions"] == 0
 
 
-def test_a_slow_way_changes_nothing(fleet: Fleet) -> None:
-    """Each request takes longer than usual, but less than its limit: the same goes on leading."""
-    leader, _, way, other_way = pair_with_ways(fleet)
+def test_slow_requests_do_not_change_the_leader(fleet: Fleet) -> None:
+    """When each request is delayed, but is within its time limit, the leader stays."""
+    leader, _, way, other_way = pair_with_proxies(fleet)
     way.delay_s = other_way.delay_s = 0.2
     let_pass(LEASE_S + 1)
     assert fleet.log.turns() == [leader.name]
     assert fleet.witness.reign(leader.name).until > now() - 1
 
 
-def test_a_half_open_watch_costs_nothing_but_requests(fleet: Fleet) -> None:
-    """A standby's watch is silent for ever: it takes over when the lease runs out all the same."""
-    leader, other, _, way = pair_with_ways(fleet)
+def test_a_follower_with_a_silent_watch_takes_over_at_expiry(fleet: Fleet) -> None:
+    """A follower whose watch gets no data sends few requests, and takes over at the expiry."""
+    leader, other, _, way = pair_with_proxies(fleet)
     way.forget()
     let_pass(LEASE_S + 1)
     assert fleet.log.turns() == [leader.name]
@@ -146,9 +153,9 @@ def test_a_half_open_watch_costs_nothing_but_requests(fleet: Fleet) -> None:
     await_turns(fleet, leader.name, other.name)
 
 
-def test_a_standby_that_was_cut_off_does_not_disturb(fleet: Fleet) -> None:
-    """A standby hears nothing for longer than the lease lasts: back, it goes on following."""
-    leader, other, _, way = pair_with_ways(fleet)
+def test_a_follower_without_network_for_a_lease_still_follows(fleet: Fleet) -> None:
+    """A follower without network for longer than the lease goes on following afterwards."""
+    leader, other, _, way = pair_with_proxies(fleet)
     way.swallow()
     let_pass(LEASE_S + 1)
     way.accept()

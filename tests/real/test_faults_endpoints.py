@@ -1,4 +1,4 @@
-"""Endpoints that are dead, silent or slow: the old leader is no writer in time all the same."""
+"""Receivers that are dead, silent or slow: the old leader stops writing in time."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ GRACE_S = 2.0
 # Prometheus. The status of a container is 137 in both cases.
 KILLED = {128 + signal.SIGKILL, -signal.SIGKILL}
 DELAYS_S = {"black hole": 3600.0, "waited for": 3600.0, "slow": 1.0}
-# The user's own: what the wrapper sets makes hanging demotions rare, not impossible.
+# A flag that users may set: the defaults of the wrapper make slow demotions rare, not impossible.
 PATIENCE = ("--storage.remote.flush-deadline=1m",)
 
 
 @pytest.fixture
 def bad(write_log: WriteLog) -> Iterator[WriteLog]:
-    """Give another endpoint, which may answer late or never."""
+    """Give a second receiver, which may answer late or never."""
     with ExitStack() as stack:
         log = WriteLog()
         stack.callback(log.close)
@@ -42,7 +42,7 @@ def bad(write_log: WriteLog) -> Iterator[WriteLog]:
 
 
 def start_pair(fleet: Fleet, bad: WriteLog, kind: str, count: int) -> tuple[Replica, Replica]:
-    """Start two replicas that write to the good endpoint and to so many bad ones."""
+    """Start two replicas that write to the good receiver and to `count` bad ones."""
     bad.delay_s = DELAYS_S.get(kind, 0.0)
     way = fleet.proxy()
     flags = PATIENCE if kind == "waited for" else ()
@@ -64,7 +64,7 @@ def start_pair(fleet: Fleet, bad: WriteLog, kind: str, count: int) -> tuple[Repl
 
 
 def is_above_0(replica: Replica, metric: str) -> bool:
-    """Tell whether one of Prometheus' own metrics is above 0 with some label."""
+    """Tell whether a metric of its Prometheus is above 0 in any series."""
     lines = requests.get(f"{replica.url}/metrics", timeout=5).text.splitlines()
     return any(line.startswith(metric) and float(line.split()[-1]) > 0 for line in lines)
 
@@ -76,7 +76,7 @@ CASES = [("dead", 1), ("dead", 4), ("black hole", 4), ("slow", 1), ("waited for"
 def test_an_ordered_stop_is_bounded_by_its_grace(
     fleet: Fleet, bad: WriteLog, kind: str, count: int
 ) -> None:
-    """SIGTERM: demoted or killed within the grace, then released, and the other leads."""
+    """On SIGTERM the leader is demoted or killed within the grace; then the other leads."""
     leader, other = start_pair(fleet, bad, kind, count)
     child = leader.child
     leader.term()
@@ -95,7 +95,10 @@ def test_an_ordered_stop_is_bounded_by_its_grace(
 def test_a_lost_lease_is_bounded_by_the_last_moment(
     fleet: Fleet, bad: WriteLog, kind: str, count: int
 ) -> None:
-    """The API server is out of reach: demoted, or killed at the last moment, before the expiry."""
+    """When the API server is unreachable, the leader stops writing before its lease expires.
+
+    It is demoted, or killed at the last moment.
+    """
     leader, _ = start_pair(fleet, bad, kind, count)
     child = leader.child
     lost_at = now()

@@ -1,4 +1,4 @@
-"""What can become of the Lease object, and of the names in it: deletions, namesakes, restarts."""
+"""Changes to the Lease by others, deletions, two pods with one name, restarts."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ LONG = ("--lease-duration=15s", "--lease-renew-deadline=10s", "--lease-retry-per
 
 
 def delete_lease(fleet: Fleet) -> None:
-    """Delete the Lease as an administrator would."""
+    """Delete the Lease, as an administrator would."""
     path = f"{fleet.namespace.leases_path}/{fleet.namespace.lease_name}"
     fleet.namespace.server.call("DELETE", path).raise_for_status()
 
 
 def leave_lease(fleet: Fleet, annotation: str | None = None, **spec: Any) -> None:
-    """Leave a Lease as somebody may have, held by a ghost that nobody will hear of again."""
+    """Create a Lease that is held by "ghost", a holder that does not exist."""
     then = "2026-01-02T03:04:05.000006Z"
     held = {"holderIdentity": "ghost", "leaseDurationSeconds": 1, "leaseTransitions": 3}
     body = {
@@ -52,10 +52,13 @@ def leave_lease(fleet: Fleet, annotation: str | None = None, **spec: Any) -> Non
     ],
     ids=["deep", "deep signature", "1 MB", "controls", "transitions", "no times", "no duration"],
 )
-def test_a_lease_is_taken_over_whatever_stands_in_it(
+def test_a_lease_is_taken_over_whatever_it_contains(
     fleet: Fleet, left: dict[str, Any], counted: int
 ) -> None:
-    """A Lease as an API server can hold it never keeps everybody from leading."""
+    """A replica leads, whatever valid Lease another holder has left on the API server.
+
+    Its log has no line of 10,000 characters or more.
+    """
     leave_lease(fleet, **left)
     replica = fleet.start("a")
     replica.await_leader()
@@ -70,8 +73,8 @@ def test_a_lease_is_taken_over_whatever_stands_in_it(
 FOR_YEARS = 2**31 - 1
 
 
-def said_to_run(replica: Replica) -> str:
-    """Return the command that its log says to run, waiting for that."""
+def logged_command(replica: Replica) -> str:
+    """Wait for the warning with a kubectl command, and return that command."""
     warnings = wait_until(
         lambda: own_lines(replica, "warn", "kubectl "), 4 * LEASE_S + SPARE_S, "it warns"
     )
@@ -80,11 +83,11 @@ def said_to_run(replica: Replica) -> str:
     return reason[reason.index("kubectl ") :]
 
 
-def test_a_holder_that_has_gone_for_years_is_told_and_the_cure_works(fleet: Fleet) -> None:
-    """The command in the log, followed, has a replica lead one lease duration later."""
+def test_the_logged_command_frees_the_lease_of_a_gone_holder(fleet: Fleet) -> None:
+    """After the logged command is run, a replica leads one lease duration later."""
     leave_lease(fleet, leaseDurationSeconds=FOR_YEARS)
     replica = fleet.start("a")
-    words = shlex.split(said_to_run(replica))
+    words = shlex.split(logged_command(replica))
     namespace = fleet.namespace
     begin = ["kubectl", "-n", namespace.name, "patch", "lease", namespace.lease_name]
     assert words[:-2] == [*begin, "--type=merge"]
@@ -101,8 +104,8 @@ def test_a_holder_that_has_gone_for_years_is_told_and_the_cure_works(fleet: Flee
     assert status["lease"]["holder_is_overdue"] is False
 
 
-def test_a_holder_that_lives_renews_within_the_time_that_the_cure_gives(fleet: Fleet) -> None:
-    """Followed by mistake, the command takes the lease from nobody who renews it."""
+def test_the_logged_command_takes_no_lease_from_a_live_holder(fleet: Fleet) -> None:
+    """When the command is run although the holder renews, the holder keeps the lease."""
     leader = fleet.start("a", durations=LONG)
     leader.await_leader()
     follower = fleet.start("b")
@@ -116,11 +119,14 @@ def test_a_holder_that_lives_renews_within_the_time_that_the_cure_gives(fleet: F
     assert fleet.log.turns() == ["a"]
 
 
-def test_a_deleted_lease_for_years_is_told_and_a_restart_is_the_cure(fleet: Fleet) -> None:
-    """Deleting it does not do, since a standby waits on; started again it has seen no holder."""
+def test_after_a_long_lease_is_deleted_a_restart_helps(fleet: Fleet) -> None:
+    """After a lease of years is deleted, a follower still waits, and a restarted one leads.
+
+    A restarted replica has not seen a holder. The second warning has no command.
+    """
     leave_lease(fleet, leaseDurationSeconds=FOR_YEARS)
     replica = fleet.start("a")
-    said_to_run(replica)
+    logged_command(replica)
     delete_lease(fleet)
     wait_until(
         lambda: len(own_lines(replica, "warn", str(FOR_YEARS))) == 2,
@@ -135,7 +141,7 @@ def test_a_deleted_lease_for_years_is_told_and_a_restart_is_the_cure(fleet: Flee
 
 
 def test_a_deleted_lease_is_made_again_by_its_holder(fleet: Fleet) -> None:
-    """Deleted while it is held and waited for: the same goes on leading, the other waits."""
+    """When the lease is deleted, its holder creates it again and goes on leading."""
     leader, _ = fleet.pair()
     for _ in range(3):
         delete_lease(fleet)
@@ -146,8 +152,8 @@ def test_a_deleted_lease_is_made_again_by_its_holder(fleet: Fleet) -> None:
     assert fleet.witness.reign(leader.name).until > now() - 1
 
 
-def test_a_standby_waits_a_lease_out_that_has_been_deleted(fleet: Fleet) -> None:
-    """The leader hangs and the lease is deleted: who has seen a holder takes over at its expiry."""
+def test_a_follower_waits_for_the_expiry_of_a_deleted_lease(fleet: Fleet) -> None:
+    """When a hung leader's lease is deleted, a follower takes over after the lease duration."""
     leader, other = fleet.pair()
     leader.freeze()
     frozen_at = now()
@@ -159,7 +165,7 @@ def test_a_standby_waits_a_lease_out_that_has_been_deleted(fleet: Fleet) -> None
 
 
 def test_two_pods_of_one_name_do_not_lead_together(fleet: Fleet) -> None:
-    """The second waits until the lease of the first has run out, and says whose it waits for."""
+    """A second pod with the leader's name follows until the first pod's lease has expired."""
     first = fleet.start("one", environment={"POD_NAME": "p", "POD_UID": "1"})
     first.await_leader()
     second = fleet.start("two", environment={"POD_NAME": "p", "POD_UID": "2"})
@@ -181,7 +187,10 @@ def test_two_pods_of_one_name_do_not_lead_together(fleet: Fleet) -> None:
 
 
 def test_a_holder_steps_down_when_it_sees_another_incarnation(fleet: Fleet) -> None:
-    """Another pod of its name has written the lease: it is no writer before that could be one."""
+    """When another pod with its name has written the lease, the holder steps down.
+
+    It leads again after the lease duration.
+    """
     leader = fleet.start("a")
     leader.await_leader()
     wait_until(lambda: fleet.log.writes("a"), 10, "it writes")
@@ -205,10 +214,10 @@ def test_a_holder_steps_down_when_it_sees_another_incarnation(fleet: Fleet) -> N
 def test_a_restart_in_the_same_pod_frees_its_lease_at_once(
     fleet: Fleet, *, has_standby: bool
 ) -> None:
-    """Killed and started again: nobody waits for the old lease to expire.
+    """After a kill and a restart in the same pod, a replica leads before the lease expires.
 
-    Once Prometheus is ready it takes the lease back; until then it releases it, and a standby that
-    is ready leads.
+    The restarted replica takes the lease back once its Prometheus is ready. Until then it releases
+    it, so that another replica that is ready can lead.
     """
     first = fleet.start("a", durations=LONG, environment={"POD_UID": "1"})
     first.await_leader()

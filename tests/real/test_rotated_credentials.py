@@ -1,4 +1,4 @@
-"""A leader's credentials change: its queue goes on or starts anew, as Prometheus has it."""
+"""When a leader's credentials change, Prometheus keeps its queue or starts a new one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUEUE = "queue_config: {batch_send_deadline: 100ms}"
 
 
 class Door:
-    """A remote-write endpoint that records the passwords it is shown."""
+    """A remote_write receiver that records the passwords of the requests."""
 
     def __init__(self) -> None:
         self.passwords: list[str] = []
@@ -29,7 +29,7 @@ class Door:
         self._thread.start()
 
     def close(self) -> None:
-        """End the server."""
+        """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -54,7 +54,7 @@ class Door:
 
 @pytest.fixture
 def door() -> Iterator[Door]:
-    """Run an endpoint that records passwords."""
+    """Run a receiver that records passwords."""
     endpoint = Door()
     yield endpoint
     endpoint.close()
@@ -62,7 +62,7 @@ def door() -> Iterator[Door]:
 
 @pytest.fixture(params=[False, True], ids=["direct", "gate"])
 def leader(request: pytest.FixtureRequest, start: Start) -> Replica:
-    """Start a replica that is to lead, with and without a gate."""
+    """Start a replica that will lead, with and without the gate."""
     address = f"127.0.0.1:{free_port()}"
     gate = ("--remote-write-gate", f"--remote-write-gate-listen-address={address}")
     return start("a", *(gate if request.param else ()))
@@ -76,16 +76,17 @@ def lead_with(leader: Replica, url: str, auth: str) -> None:
 
 
 def has_lost_its_queue(leader: Replica) -> bool:
-    """Tell whether its Prometheus has stopped a queue (the line of a new one may be left out)."""
+    """Tell whether Prometheus has stopped a queue; it may not log the start of a new one."""
     return bool(lines_of(leader, "Stopping remote storage"))
 
 
 @pytest.mark.parametrize("kind", ["inline", "url", "file", "path"])
 def test_a_new_password_is_used(leader: Replica, door: Door, kind: str) -> None:
-    """The receiver sees the new one; only another path of a password's file costs the queue.
+    """After a change of the password, all requests have the new one, and the leader stays.
 
-    Prometheus shows neither secrets nor the passwords of URLs, so that both configurations look
-    the same: the reload is confirmed by its time.
+    Only a new path of the password's file stops the queue. Prometheus shows neither secrets nor the
+    passwords of URLs, so both configurations look the same to it: the reload is confirmed by its
+    time.
     """
     for name, password in (("one", "first"), ("two", "second")):
         leader.config.with_name(name).write_text(password)

@@ -1,4 +1,4 @@
-"""No secret shows where others may look: in logs, answers, arguments, files and cores."""
+"""No secret appears in logs, answers, arguments, readable files or cores."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ OWN_PATHS = (
 )  # fmt: skip
 PROXIED = ("/-/ready", "/-/reload", "/none")
 _PROMETHEUS = re.compile(r" (source|caller)=\w+\.go:\d+ ")
-# In no configuration where Prometheus has no Consul, in the other's environment, in our requests.
+# Not in every configuration (Consul), only in the other replica's environment, or in requests.
 _ELSEWHERE = {"consul token", "amqp password", "redis password", "api password"}
 
 
 class Run:
-    """Two replicas with all secrets, and all that they have said."""
+    """Two replicas with all secrets, and all output collected from them."""
 
     def __init__(self, folder: Path, namespace: Namespace, write_log: WriteLog) -> None:
         self.secrets = Secrets()
@@ -77,7 +77,7 @@ class Run:
 
     @property
     def inputs(self) -> list[Path]:
-        """The files that a test writes: who wrote them has to protect them."""
+        """The files that the test writes; whoever writes them has to protect them."""
         access = self.access
         files = [access.web, access.prometheus, access.http, access.targets]
         files += [self.namespace.kubeconfig, self.namespace.token_file]
@@ -89,13 +89,13 @@ class Run:
         path.write_text(text)
 
     def leader_and_other(self) -> tuple[Marked, Marked]:
-        """Return who leads now, once one does, and the other."""
+        """Wait until one replica leads; return it, and the other."""
         one, other = self.replicas
         wait_until(lambda: one.leads or other.leads, 30, "one leads")
         return (one, other) if one.leads else (other, one)
 
     def look(self, when: str) -> None:
-        """Ask for all that is told, with and without a password, and read the arguments."""
+        """Collect all answers, with and without a password, and the arguments of all processes."""
         for replica in self.replicas:
             if not replica.is_running:
                 continue
@@ -122,7 +122,7 @@ class Run:
         self.answers.append((name, f"{answer.status_code}\n{head}\n\n{answer.text}"))
 
     def log(self, replica: Marked) -> str:
-        """Return what a replica has logged."""
+        """Return a replica's log."""
         return replica.log.read_text(errors="replace")
 
     def await_line(self, replica: Marked, *words: str) -> None:
@@ -148,8 +148,8 @@ def run(tmp_path: Path, namespace: Namespace, write_log: WriteLog) -> Iterator[R
         yield made
 
 
-def test_no_secret_shows(run: Run) -> None:
-    """From the start to the end, through changes of the leader, bad edits and faults."""
+def test_no_secret_appears_anywhere(run: Run) -> None:
+    """From start to end, through leader changes, invalid edits and faults, no secret appears."""
     before = set(SHARED_MEMORY.iterdir())
     one, _ = run.leader_and_other()
     _check_that_they_are_there(run, one)
@@ -171,7 +171,7 @@ def test_no_secret_shows(run: Run) -> None:
 
 
 def _check_that_they_are_there(run: Run, leader: Marked) -> None:
-    """See that the run has the secrets that are looked for: else the rest would say nothing."""
+    """Check that the replicas have the secrets; without them the test would prove nothing."""
     rendered = leader.output.read_bytes()
     assert leader.output.stat().st_mode & 0o777 == 0o600
     found = set(run.secrets.found_in(rendered))
@@ -185,7 +185,7 @@ def _check_that_they_are_there(run: Run, leader: Marked) -> None:
 
 
 def _break_the_configuration(run: Run, leader: Marked) -> None:
-    """Have edits refused: by us, by Prometheus, and at the gate."""
+    """Make edits that are rejected, by us or by Prometheus."""
     secret = run.secrets.of("bad edit")
     for text, words in (
         (f"follower: {{password: !{secret}\n", ("not YAML",)),
@@ -201,7 +201,7 @@ def _break_the_configuration(run: Run, leader: Marked) -> None:
 
 
 def _break_the_other_files(run: Run, leader: Marked) -> None:
-    """Break the files about access, each so that what is wrong is about a secret."""
+    """Break each file about access at a secret."""
     access = run.access
     broken = run.secrets.of("bad file")
     for path in (access.web, access.http, access.targets, run.namespace.kubeconfig):
@@ -214,7 +214,7 @@ def _break_the_other_files(run: Run, leader: Marked) -> None:
 
 
 def _fail_the_receiver(run: Run) -> None:
-    """Have the receiver refuse what comes, for a while and for good."""
+    """Have the receiver refuse requests, temporarily (401) and for good (400)."""
     for status in (401, 400):
         run.write_log.status = status
         seen = len(run.write_log.writes())
@@ -224,7 +224,7 @@ def _fail_the_receiver(run: Run) -> None:
 
 
 def _kill_by_abort(run: Run, replica: Marked) -> None:
-    """Abort each process of ours; Prometheus has the limit for cores that it was given."""
+    """Abort each process of ours; Prometheus keeps the core limit that it was started with."""
     assert core_limit(replica.child) == "unlimited"
     supervisor = psutil.Process(replica.pid)
     for process in (replica.web, replica.gate, supervisor):
@@ -247,7 +247,7 @@ def _check_all(run: Run, before: set[Path]) -> None:
 
 
 def _own(log: str) -> str:
-    """Return a log without the lines of Prometheus: it shows a URL's parameters, and any key."""
+    """Return a log without Prometheus' lines, which contain URL parameters and keys."""
     return "\n".join(line for line in log.splitlines() if not _PROMETHEUS.search(line))
 
 

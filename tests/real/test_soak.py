@@ -1,4 +1,4 @@
-"""A soak that is told to end while it starts does so, and leaves nothing."""
+"""A soak that is ended while it starts ends all its programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support import wait_until
 
 
 def test_a_soak_can_be_ended_while_it_starts(tmp_path: Path) -> None:
-    """After the part that is being started, no other is; those that run are ended."""
+    """When a soak is ended during its start, no further program starts, and all end."""
     over = threading.Event()
     before = set(Program.running)
 

@@ -1,4 +1,4 @@
-"""Promgen's tasks, sent by a real Celery through real brokers, answered beside Prometheus."""
+"""Promgen's tasks: a real Celery sends them through real brokers; replicas act on them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TWO = promgen.targets(group("127.0.0.1:1"), group("127.0.0.1:2"))
 
 @pytest.fixture(scope="module")
 def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """Run each broker from when a test first wants it."""
+    """Start each broker when a test first needs it."""
     with ExitStack() as stack:
 
         def redis() -> Redis:
@@ -53,7 +53,7 @@ def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
 
 
 class _Lazily(dict[str, Any]):
-    """Makes each value when it is first asked for."""
+    """Makes each value at its first use."""
 
     def __init__(self, makers: dict[str, Callable[[], Any]]) -> None:
         self._makers = makers
@@ -65,7 +65,7 @@ class _Lazily(dict[str, Any]):
 
 @pytest.fixture
 def broker(request: pytest.FixtureRequest, brokers: dict[str, Any]) -> Iterator[Any]:
-    """Give a broker without messages in the queue."""
+    """Give a broker with an empty queue."""
     part = brokers[getattr(request, "param", "redis")]
     _purge(part.url)
     yield part
@@ -87,7 +87,7 @@ def _queue() -> kombu.Queue:
 
 
 def messages(part: Plain) -> dict[str, float]:
-    """Return how many messages of the broker there were, by what became of them."""
+    """Return the numbers of the broker's messages, by their result."""
     name = "prometheus_elector_targets_queue_messages_total{"
     lines = requests.get(f"http://{part.api}/_elector/metrics", timeout=5).text.split("\n")
     found = (line.partition("}") for line in lines if line.startswith(name))
@@ -95,7 +95,7 @@ def messages(part: Plain) -> dict[str, float]:
 
 
 class Server:
-    """A plain Prometheus with both kinds of files, fetched once an hour, or when told to."""
+    """A plain Prometheus whose targets and rules are fetched once an hour, or by a task."""
 
     def __init__(self, folder: Path, url: str) -> None:
         self.promgen = Promgen()
@@ -116,24 +116,24 @@ class Server:
 
     @property
     def messages(self) -> dict[str, float]:
-        """How many messages there were, by what became of them."""
+        """The numbers of messages, by their result."""
         return messages(self.part)
 
     @property
     def queue(self) -> dict[str, Any]:
-        """What the API tells of the queue."""
+        """What the status reports of the queue."""
         told = requests.get(f"http://{self.part.api}/_elector/status", timeout=5).json()
         queue: dict[str, Any] = told["targets"]["queue"]
         return queue
 
     def await_start(self) -> None:
-        """Wait until the first of everything is in force, and the queue is heard."""
+        """Wait until the first targets and rules are fetched, and the queue is connected."""
         self.await_line("info", "t.json groups=", "first targets")
         self.await_line("info", "r.yml groups=", "first rules")
         wait_until(lambda: self.queue["is_connected"], LIMIT_S, "the queue is heard")
 
     def await_line(self, level: str, pattern: str, what: str, count: int = 1) -> None:
-        """Wait until so many of its own lines at this level match."""
+        """Wait until `count` of its own log lines at this level match."""
 
         def matching() -> list[LogLine]:
             return [x for x in own_lines(self.part, level) if re.search(pattern, x.text)]
@@ -143,7 +143,7 @@ class Server:
 
 @pytest.fixture
 def server(tmp_path: Path, broker: Program) -> Iterator[Server]:
-    """Run one that listens to the broker."""
+    """Run a server that is connected to the broker."""
     given = Server(tmp_path, broker.url)  # type: ignore[attr-defined]
     try:
         with started(given.part):
@@ -161,26 +161,26 @@ class Sender:
         self.url = url
 
     def send(self, name: str, **kwargs: Any) -> None:
-        """Send one."""
+        """Send a task."""
         self.app.send_task(f"promgen.tasks.{name}", kwargs=kwargs, queue=QUEUE)
 
     def waiting(self) -> int:
-        """Return how many messages nobody has taken."""
+        """Return how many messages are still in the queue."""
         with kombu.Connection(self.url) as connection, connection.channel() as channel:
             return int(_queue()(channel).queue_declare().message_count)
 
 
 @pytest.fixture
 def sender(broker: Any) -> Iterator[Sender]:
-    """Give one; its connections are closed at the end."""
+    """Give a sender; its connections are closed at the end."""
     part = Sender(broker.url)
     yield part
     part.app.close()
 
 
 @on_both
-def test_a_task_is_answered_by_a_fetch(server: Server, sender: Sender) -> None:
-    """Targets show in Prometheus, rules are in force; both messages are acknowledged."""
+def test_a_task_causes_a_fetch(server: Server, sender: Sender) -> None:
+    """A task causes a fetch; once its result is in force, the task is acknowledged."""
     server.promgen.bodies |= {TARGETS: TWO, RULES: promgen.rules("up == 1")}
     sender.send("write_config")
     wait_until(lambda: len(targets(server.part.url)) == 2, LIMIT_S, "the targets are there")
@@ -194,7 +194,7 @@ def test_a_task_is_answered_by_a_fetch(server: Server, sender: Sender) -> None:
 
 
 def test_many_tasks_are_few_fetches(server: Server, sender: Sender) -> None:
-    """Those that come while one fetch is under way are answered by the next."""
+    """Tasks that arrive during a fetch are done together by the next fetch."""
     before, gate = len(server.promgen.requests), threading.Event()
 
     def answer_late(to: Any) -> None:
@@ -211,8 +211,8 @@ def test_many_tasks_are_few_fetches(server: Server, sender: Sender) -> None:
 
 
 @on_both
-def test_a_task_that_fails_comes_again(server: Server, sender: Sender) -> None:
-    """It is given back while Promgen is broken, and acknowledged once that is mended."""
+def test_a_failed_task_is_retried(server: Server, sender: Sender) -> None:
+    """A task is given back while Promgen answers 500, and acknowledged when it works again."""
     server.promgen.act = promgen.with_status(500)
     sender.send("write_config")
     wait_until(lambda: server.messages.get("given_back"), LIMIT_S, "it is given back")
@@ -222,10 +222,11 @@ def test_a_task_that_fails_comes_again(server: Server, sender: Sender) -> None:
 
 
 @on_both
-def test_a_task_whose_answer_is_of_no_use_does_not_come_again(
-    server: Server, sender: Sender
-) -> None:
-    """A page instead of targets: the file stays, and the status tells why."""
+def test_a_task_with_an_invalid_answer_is_not_retried(server: Server, sender: Sender) -> None:
+    """When Promgen's answer has no targets, the file stays and the status reports a problem.
+
+    The task is acknowledged.
+    """
     server.promgen.act = promgen.with_status(200)
     sender.send("write_config")
     wait_until(lambda: server.messages == {"acknowledged": 1}, LIMIT_S, "it is acknowledged")
@@ -235,8 +236,11 @@ def test_a_task_whose_answer_is_of_no_use_does_not_come_again(
     assert problem
 
 
-def test_rules_that_are_refused_do_not_come_again(server: Server, sender: Sender) -> None:
-    """The last good ones stay in force; what is told names the file and the rule."""
+def test_a_task_with_refused_rules_is_not_retried(server: Server, sender: Sender) -> None:
+    """When rules are refused, the last good ones stay, and the status names file and rule.
+
+    The task is acknowledged.
+    """
     server.promgen.bodies[RULES] = NONSENSE
     sender.send("write_rules")
     wait_until(lambda: server.messages == {"acknowledged": 1}, LIMIT_S, "it is acknowledged")
@@ -249,8 +253,8 @@ def test_rules_that_are_refused_do_not_come_again(server: Server, sender: Sender
 
 
 @on_both
-def test_other_messages_keep_no_place_from_ours(server: Server, sender: Sender) -> None:
-    """A task behind hundreds of them is done long before they are given back."""
+def test_other_messages_do_not_delay_ours(server: Server, sender: Sender) -> None:
+    """A task behind hundreds of other messages is done long before those are given back."""
     before = len(server.promgen.requests)
     for number in range(OTHERS):
         sender.app.send_task("promgen.tasks.process_alert", args=[number], queue=QUEUE)
@@ -261,7 +265,10 @@ def test_other_messages_keep_no_place_from_ours(server: Server, sender: Sender) 
 
 
 def test_other_messages_are_left_alone(server: Server, sender: Sender) -> None:
-    """They are somebody else's: given back when we go; ours go on meanwhile."""
+    """Messages of others stay unacknowledged while our tasks are done.
+
+    A task with a path outside of our files is dropped.
+    """
     sender.app.send_task("promgen.tasks.process_alert", args=[1], queue=QUEUE)
     sender.app.send_task("promgen.tasks.write_config", queue=QUEUE, serializer="pickle")
     wait_until(lambda: server.messages.get("left_alone") == 2, LIMIT_S, "both are left alone")
@@ -274,7 +281,7 @@ def test_other_messages_are_left_alone(server: Server, sender: Sender) -> None:
 
 
 def test_the_certificate_of_redis_is_verified(tmp_path: Path) -> None:
-    """By the system's CAs unless the URL names others, as that of RabbitMQ is."""
+    """Redis' certificate is verified by the CA in the URL, or else by the system's CAs."""
     redis = Redis(tmp_path, Authority(tmp_path))
     with started(redis):
         with pytest.raises(BrokerUnreachable, match="certificate verify failed"):
@@ -286,10 +293,10 @@ def test_the_certificate_of_redis_is_verified(tmp_path: Path) -> None:
 @on_both
 @pytest.mark.parametrize("error", [OSError, KeyError, RuntimeError, ImportError])
 @pytest.mark.parametrize("where", ["message", "tick"])
-def test_an_error_of_ours_is_not_the_brokers(
+def test_our_own_errors_are_not_taken_for_the_brokers(
     sender: Sender, broker: Any, where: str, error: type[Exception]
 ) -> None:
-    """It comes out as it is, also if it is of a type that kombu raises when the broker has gone."""
+    """An error of our callback is raised unchanged, even if kombu raises its type too."""
     ours = error("ours")
 
     def fail(called: str) -> None:
@@ -304,10 +311,10 @@ def test_an_error_of_ours_is_not_the_brokers(
 
 @on_both
 @pytest.mark.parametrize("settle", [Message.acknowledge, Message.give_back])
-def test_a_message_cannot_be_settled_where_the_broker_has_gone(
+def test_settling_a_message_without_a_broker_fails(
     sender: Sender, broker: Any, settle: Callable[[Message], None]
 ) -> None:
-    """That is the broker's error, though our own function asks for it."""
+    """When the broker dies before a message is settled, BrokerUnreachable is raised."""
     sender.send("write_config")
 
     def settle_late(message: Message) -> None:
@@ -320,7 +327,7 @@ def test_a_message_cannot_be_settled_where_the_broker_has_gone(
 
 @on_both
 def test_a_message_is_settled_once(sender: Sender, broker: Any) -> None:
-    """To do it twice is an error of ours."""
+    """Acknowledging a message twice raises MessageStateError."""
     sender.send("write_config")
 
     def settle_twice(message: Message) -> None:
@@ -332,7 +339,7 @@ def test_a_message_is_settled_once(sender: Sender, broker: Any) -> None:
 
 
 class _Heard(BaseException):
-    """The broker was reached."""
+    """Raised once the broker is connected."""
 
 
 def _heard() -> None:
@@ -340,8 +347,11 @@ def _heard() -> None:
 
 
 @on_both
-def test_a_broker_that_was_away_is_heard_again(server: Server, sender: Sender, broker: Any) -> None:
-    """Killed and started again: a task sent then is answered."""
+def test_a_restarted_broker_is_connected_again(server: Server, sender: Sender, broker: Any) -> None:
+    """After the broker is killed and restarted, a task is done again.
+
+    Meanwhile Prometheus runs on, and the status shows no connection.
+    """
     broker.stop(signal.SIGKILL)
     server.await_line("warn", f" queue={QUEUE} reason=", "it is missed")
     wait_until(lambda: not server.queue["is_connected"], LIMIT_S, "the API tells it")
@@ -355,7 +365,7 @@ def test_a_broker_that_was_away_is_heard_again(server: Server, sender: Sender, b
 
 @on_both
 def test_a_broker_that_hangs_counts_as_lost(broker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its machine still acknowledges what is sent, but nothing answers, not even to a goodbye."""
+    """When the broker hangs but its machine still acknowledges packets, the connection ends."""
     monkeypatch.setattr("wrapper.targets.broker.HEARTBEAT_S", 1)
     is_connected, errors = threading.Event(), list[BaseException]()
 
@@ -377,10 +387,13 @@ def test_a_broker_that_hangs_counts_as_lost(broker: Any, monkeypatch: pytest.Mon
         listening.join(LIMIT_S)
 
 
-def test_a_queue_that_promgen_does_not_know_is_told(
+def test_a_queue_without_tasks_despite_changes_is_reported(
     broker: Any, sender: Sender, tmp_path: Path
 ) -> None:
-    """Connected and silent, while the interval finds changes; until the first message."""
+    """When fetches find changes but no task arrives, log and status report the queue.
+
+    The first message ends this.
+    """
     given = Server(tmp_path, broker.url)
     given.part.argv[given.part.argv.index("--targets-interval=1h")] = "--targets-interval=1s"
     try:
@@ -400,8 +413,8 @@ def test_a_queue_that_promgen_does_not_know_is_told(
 
 
 @pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
-def test_a_queue_is_taken_as_it_was_made(broker: Any, tmp_path: Path) -> None:
-    """With properties of its own: who made it with others is refused by the broker."""
+def test_a_queue_with_other_properties_is_used(broker: Any, tmp_path: Path) -> None:
+    """A queue that exists with other properties is used; declaring it again would be refused."""
     name = "prometheus002"
     with kombu.Connection(broker.url) as connection, connection.channel() as channel:
         channel.queue_declare(
@@ -416,10 +429,10 @@ def test_a_queue_is_taken_as_it_was_made(broker: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
-def test_what_a_killed_program_had_not_done_comes_again(
+def test_a_task_of_a_killed_program_is_done_by_the_next(
     server: Server, sender: Sender, broker: Any, tmp_path: Path
 ) -> None:
-    """Its message is the broker's until it is acknowledged: the next run does it."""
+    """When the program is killed before it acknowledges a task, the next run does the task."""
     server.promgen.act = promgen.with_status(500)
     sender.send("write_config")
     wait_until(lambda: server.promgen.statuses.count(500), LIMIT_S, "it is under way")
