@@ -1,10 +1,10 @@
-"""What a receiver has, held against what was scraped: holes, losses, samples twice; pure.
+"""The account of a receiver: gaps, lost samples and duplicates, by comparison with all scrapes.
 
-The samples of the numbered scrapes fall into *turns*: a turn is an unbroken row of scrapes of one
-replica. Between two turns of one replica, with no other's between them, the missing scrapes are
-lost. Where one replica follows another, its samples that are not newer than the other's last are
-*again*: for a time that the receiver had already. Its scrapes between the other's last sample and
-its own first are lost, but for one, which may be older than the moment of the hand-over.
+It has no I/O. The samples of the numbered scrapes form *turns*: a turn is an uninterrupted sequence
+of scrapes of one replica. Missing scrapes between two successive turns of the same replica are
+*lost*. Where one replica follows another, its samples that are not newer than the other's last are
+*again*: the receiver already had that time. Its scrapes between the other's last sample and its own
+first are lost, except one, which may be from before the hand-over.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from tests.real.scraped import Scrape
 
 Sample = tuple[int, float]  # milliseconds since 1970, value
 Series = Mapping[str, Sequence[Sample]]  # by name and labels, oldest first
-TRANSIT_MS = 50  # from the timestamp of a sample until its scrape's request has come
+TRANSIT_MS = 50  # from a sample's timestamp to its scrape's request
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """An unbroken row of a replica's scrapes, as they are at the receiver."""
+    """An uninterrupted sequence of a replica's scrapes, as the receiver has them."""
 
     by: str
-    first_ordinal: int  # the how manieth scrape of the replica its first is
+    first_ordinal: int  # the position of its first scrape among the replica's
     stamps: tuple[int, ...]
 
     @property
     def first(self) -> int:
-        """The oldest sample, milliseconds."""
+        """The time of the oldest sample, in milliseconds."""
         return self.stamps[0]
 
     @property
     def last(self) -> int:
-        """The newest sample, milliseconds."""
+        """The time of the newest sample, in milliseconds."""
         return self.stamps[-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """The largest distance of neighbouring samples, in which series it is, and when it began."""
+    """The largest gap between neighbouring samples, its series, and when it began."""
 
     seconds: float = 0.0
     series: str = ""
@@ -54,20 +54,20 @@ class Account:
     """What a receiver has of the numbered scrapes, and of all other series."""
 
     turns: tuple[Turn, ...]
-    hole: Hole  # in any series
+    hole: Hole  # the largest in any series
     hole_in_up_s: float
-    twice: int  # samples whose series has another one with the same timestamp
+    twice: int  # samples of which a series has another with the same timestamp
     again: int
     lost: int
-    longest_pause_s: Mapping[str, float]  # between two scrapes of a replica, in its turns
+    longest_pause_s: Mapping[str, float]  # between a replica's scrapes, in its turns
 
     @property
     def order(self) -> list[str]:
-        """Who was there, one after the other."""
+        """The replicas in the order of their turns; successive turns of one count once."""
         return [name for name, _ in itertools.groupby(turn.by for turn in self.turns)]
 
     def __str__(self) -> str:
-        """Return it in one line."""
+        """Return a summary in one line."""
         return (
             f"turns {' '.join(self.order)}; largest hole {self.hole.seconds:.2f} s in "
             f"{self.hole.series} (in up {self.hole_in_up_s:.2f} s); "
@@ -76,7 +76,7 @@ class Account:
 
 
 def account(series: Series, numbers: str, up: str, scrapes: Sequence[Scrape]) -> Account:
-    """Hold the receiver's series against the scrapes; ``numbers`` and ``up`` are two of them."""
+    """Compare the receiver's series with the scrapes; ``numbers`` and ``up`` name two series."""
     ordinals = _ordinals(scrapes)
     turns = list(_turns(series.get(numbers, ()), ordinals))
     follow = list(itertools.pairwise(turns))
@@ -92,7 +92,7 @@ def account(series: Series, numbers: str, up: str, scrapes: Sequence[Scrape]) ->
 
 
 def hole(name: str, samples: Sequence[Sample]) -> Hole:
-    """Return the largest distance of neighbours in a series."""
+    """Return the largest gap between neighbouring samples of a series."""
     stamps = sorted(at for at, _ in samples)
     holes = [Hole((b - a) / 1000, name, a) for a, b in itertools.pairwise(stamps)]
     return max(holes, key=_size, default=Hole())
@@ -103,7 +103,7 @@ def _size(one: Hole) -> float:
 
 
 def _ordinals(scrapes: Sequence[Scrape]) -> dict[int, tuple[str, int]]:
-    """Return, by number: whose scrape it was, and the how manieth of that replica."""
+    """Return, by number, the scrape's replica and its position among the replica's scrapes."""
     counts: Counter[str] = Counter()
     found = {}
     for scrape in sorted(scrapes, key=lambda each: each.number):
@@ -113,7 +113,7 @@ def _ordinals(scrapes: Sequence[Scrape]) -> dict[int, tuple[str, int]]:
 
 
 def _turns(samples: Sequence[Sample], ordinals: Mapping[int, tuple[str, int]]) -> Iterator[Turn]:
-    """Yield the turns by their first samples; the same scrape twice counts once."""
+    """Yield the turns in the order of their first samples; duplicate scrapes count once."""
     of: dict[str, dict[int, int]] = defaultdict(dict)
     for at, number in samples:
         by, ordinal = ordinals[int(number)]
@@ -125,7 +125,7 @@ def _turns(samples: Sequence[Sample], ordinals: Mapping[int, tuple[str, int]]) -
 
 
 def _unbroken(by: str, stamps: Mapping[int, int]) -> Iterator[Turn]:
-    """Yield the rows of neighbours among the scrapes of one replica."""
+    """Yield the uninterrupted sequences of one replica's scrapes."""
     rows = itertools.groupby(enumerate(sorted(stamps)), key=lambda pair: pair[1] - pair[0])
     for _, row in rows:
         ordinals = [ordinal for _, ordinal in row]
@@ -141,7 +141,7 @@ def _again(one: Turn, other: Turn) -> int:
 
 
 def _lost(one: Turn, other: Turn, scrapes: Sequence[Scrape]) -> int:
-    """Return how many scrapes between two turns are at the receiver in neither."""
+    """Return how many scrapes between two turns the receiver has in neither."""
     if one.by == other.by:
         return other.first_ordinal - one.first_ordinal - len(one.stamps)
     between = [

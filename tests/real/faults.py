@@ -1,4 +1,4 @@
-"""The network between replicas and the API server, as bad as networks can be."""
+"""A proxy between replicas and the API server that causes faults of the network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WRITES = frozenset({"POST", "PUT"})
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request that came through a proxy."""
+    """One request that the proxy received."""
 
     method: str
     path: str
@@ -31,7 +31,7 @@ class Asked:
 
     @property
     def verb(self) -> str:
-        """What RBAC calls it."""
+        """The request's verb in RBAC."""
         if self.method == "GET":
             return "watch" if "watch=" in self.path else "get"
         return {"POST": "create", "PUT": "update", "PATCH": "patch"}[self.method]
@@ -39,7 +39,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What is answered instead of asking the server, to requests of these methods."""
+    """The answer to requests of these methods, which are not passed on to the server."""
 
     status: int
     methods: frozenset[str] = WRITES
@@ -47,10 +47,10 @@ class Refusal:
 
 
 class Proxy:
-    """Stands before the API server, with its certificate, and passes all on until told otherwise.
+    """A proxy before the API server, with its certificate; it passes all on unless told otherwise.
 
-    `refusal` and `loses_replies` are about requests, `swallow`, `forget` and `refuse` about
-    packets. What has been swallowed arrives when they pass again, as TCP has it.
+    `refusal` and `loses_replies` affect requests; `swallow`, `forget` and `refuse` affect packets.
+    Packets that were held by `swallow` arrive afterwards, as with TCP.
     """
 
     def __init__(self, server: ApiServer, folder: Path, host: str = "127.0.0.1") -> None:
@@ -75,7 +75,7 @@ class Proxy:
         self.accept()
 
     def kubeconfig(self, namespace: Namespace) -> Path:
-        """Return a kubeconfig that goes through here."""
+        """Return a kubeconfig that uses this proxy."""
         path = self._folder / f"kubeconfig-{self.port}"
         path.write_text(kubeconfig(self.server, namespace.name, namespace.token_file, self.url))
         return path
@@ -89,7 +89,7 @@ class Proxy:
             threading.Thread(target=self._listener.serve_forever, args=(0.02,), daemon=True).start()
 
     def refuse(self) -> None:
-        """Listen no more, and cut what is connected."""
+        """Stop listening, and close all connections."""
         listener, self._listener = self._listener, None
         if listener is not None:
             listener.shutdown()
@@ -97,22 +97,22 @@ class Proxy:
         self._cut()
 
     def swallow(self) -> None:
-        """Let no packet through, in either direction; connections stay open."""
+        """Hold all packets, in both directions; connections stay open."""
         self.gate.clear()
 
     def forget(self) -> None:
-        """Let no packet of the present connections through ever again; new ones pass."""
+        """Hold all packets of the present connections for ever; new connections work."""
         self.gate.clear()
         self.gate = threading.Event()
         self.gate.set()
         self._gates.append(self.gate)
 
     def count(self, *verbs: str, since: float = 0.0) -> int:
-        """Return how many requests with these verbs came."""
+        """Return how many requests with these verbs have arrived."""
         return sum(each.verb in verbs and each.at >= since for each in tuple(self.asked))
 
     def close(self) -> None:
-        """End it, its connections too."""
+        """Stop the proxy and close its connections."""
         self._closed.set()
         self.refuse()
         for gate in self._gates:
@@ -124,11 +124,11 @@ class Proxy:
                 self._sockets.pop().shutdown(socket.SHUT_RDWR)
 
     def stall(self) -> None:
-        """Wait until all is over."""
+        """Wait until the proxy is closed."""
         self._closed.wait()
 
     def take(self, connection: socket.socket) -> None:
-        """Remember a connection, to cut it."""
+        """Remember a connection, to close it later."""
         self._sockets.append(connection)
 
 
@@ -136,11 +136,11 @@ class _Listener(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep quiet: connections are cut here all the time."""
+        """Print nothing: connections are closed here on purpose."""
 
 
 class _Relay(BaseHTTPRequestHandler):
-    """One connection to a proxy; each request gets an own connection to the server."""
+    """One connection to the proxy; each request gets its own connection to the server."""
 
     protocol_version = "HTTP/1.1"
     request: socket.socket

@@ -1,4 +1,4 @@
-"""What stands before a receiver: it passes requests on, may be slow or refuse, notes who writes."""
+"""A proxy before a receiver: it can be slow, refuse requests, and records who writes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ HOP = frozenset({"host", "connection", "content-length", "transfer-encoding", "k
 
 @dataclass(slots=True, eq=False)
 class Passed:
-    """One request: from which replica, from when until when (CLOCK_BOOTTIME), and the answer.
+    """One request: its replica, begin and end (CLOCK_BOOTTIME), and the receiver's status.
 
-    ``status`` is 0 where the receiver gave no answer. ``is_abandoned`` if the client hung up before
-    the answer, or within HANGS_UP_S: a bad network delivers late.
+    ``status`` is 0 if the receiver gave no answer. ``is_abandoned`` if the client disconnected
+    before the answer, or within HANGS_UP_S after it: a bad network delivers late.
     """
 
     replica: str
@@ -36,12 +36,12 @@ class Passed:
 
 
 class Ingress:
-    """Passes remote writes on to a receiver; replicas are told apart by their URL.
+    """Passes remote_write on to a receiver; it identifies replicas by the URL they write to.
 
-    ``refusal`` (status and header) is answered in the receiver's place, ``delay_s`` later than
-    it would be. Without an answer of the receiver, the connection is closed without one; likewise
-    while ``is_away``. What a client no longer waits for is not passed on. ``took`` is called with
-    each request that the receiver has taken (2xx), and its body, before it is answered.
+    ``refusal`` (status and header) is the answer instead of the receiver's; ``delay_s`` delays each
+    answer. If the receiver gives no answer, or while ``is_away``, the connection is closed without
+    one. Requests whose client has disconnected are not passed on. ``took`` is called with each
+    request that the receiver has accepted (2xx), and its body, before the client gets the answer.
     """
 
     def __init__(
@@ -62,22 +62,22 @@ class Ingress:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def url(self, replica: str) -> str:
-        """Return where this replica writes to."""
+        """Return the URL for this replica to write to."""
         return f"http://{self._host}:{self._server.server_port}/{replica}/write"
 
     def close(self) -> None:
-        """End the server."""
+        """Stop the server."""
         self._is_closed.set()
         self._server.shutdown()
         self._server.server_close()
 
     def turns(self) -> list[str]:
-        """Return who wrote after whom, by the arrival of the requests."""
+        """Return the replicas in the order of their requests; successive requests count once."""
         arrived = sorted(self.passed, key=lambda each: each.since)
         return [name for name, _ in itertools.groupby(each.replica for each in arrived)]
 
     def statuses(self, replica: str, since: float = 0.0) -> list[int]:
-        """Return what a replica's requests were answered."""
+        """Return the statuses of the answers to a replica's requests."""
         return [w.status for w in self.passed if w.replica == replica and w.since >= since]
 
     def _handler(ingress) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - self is the request's
@@ -93,7 +93,7 @@ class Ingress:
                 ingress._wait(self.connection)
                 is_gone = has_gone(self.connection)
                 answer = None if is_gone else ingress._answer(header, body)
-                if answer is None:  # the sender's end may come behind its last request
+                if answer is None:  # the sender may disconnect after its last request
                     is_gone = ingress._hangs_up(self.connection)
                 status = answer[0] if answer else 0
                 passed = Passed(replica, since, now(), status, len(body), header, is_gone)
@@ -126,14 +126,14 @@ class Ingress:
         return Handler
 
     def _wait(self, connection: socket.socket) -> None:
-        """Be as slow as is said now, for as long as the client waits."""
+        """Wait for `delay_s`, as it is now, or until the client disconnects."""
         begin = now()
         while (left := begin + self.delay_s - now()) > 0 and not has_gone(connection):
             if self._is_closed.wait(min(left, 0.1)):
                 return
 
     def _hangs_up(self, connection: socket.socket) -> bool:
-        """Return whether the client hangs up within HANGS_UP_S."""
+        """Return whether the client disconnects within HANGS_UP_S."""
         until = now() + HANGS_UP_S
         while not (is_gone := has_gone(connection)) and now() < until:
             self._is_closed.wait(0.02)
@@ -168,4 +168,4 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, *_: object) -> None:
-        """Keep quiet: senders are killed here all the time."""
+        """Print nothing: senders are killed here on purpose."""

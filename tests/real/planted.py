@@ -1,6 +1,7 @@
-"""prometheus-elector with an error planted in its code, which comes up once a file is there.
+"""prometheus-elector with a planted error, which is raised once a file exists.
 
-python -m tests.real.planted WORDS, with PLANTED_IN=MODULE:NAME (of what raises) and PLANTED_FILE.
+Usage: python -m tests.real.planted ARGUMENTS, with PLANTED_IN=MODULE:NAME (the function or class
+that raises) and PLANTED_FILE.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from wrapper.__main__ import main
 
 
 def plant(place: str, file: Path) -> None:
-    """Have a function, or a class, raise when it is called and the file is there."""
+    """Make a function or class raise when it is called and the file exists."""
     module, _, name = place.partition(":")
     owner_name, _, last = name.rpartition(".")
     found: Any = importlib.import_module(module)

@@ -1,4 +1,4 @@
-"""Receivers of remote write that tell what they have: Prometheus, and VictoriaMetrics."""
+"""Receivers of remote_write whose samples tests can read: Prometheus and VictoriaMetrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support import free_port
 
 
 class Store(Protocol):
-    """A receiver: a program that takes remote writes at ``write_url`` and tells what it has."""
+    """A receiver: a program that accepts remote_write at ``write_url`` and returns its samples."""
 
     kind: str
     write_url: str
@@ -32,20 +32,20 @@ class Store(Protocol):
         """Start it and wait until it answers."""
 
     def stop(self) -> int:
-        """End it in order; what it has stays."""
+        """Stop it with SIGTERM; its data stays."""
         ...
 
     def freeze(self) -> None:
-        """Stop it where it is (SIGSTOP)."""
+        """Stop it with SIGSTOP."""
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Continue it with SIGCONT."""
 
 
 class PrometheusStore(Receiver):
-    """A Prometheus as receiver; without an out-of-order window, so that it is strict about order.
+    """A Prometheus as receiver, without an out-of-order window: it refuses older samples.
 
-    ``binary`` is another Prometheus than the one of the tests.
+    ``binary`` is a Prometheus other than that of the tests.
     """
 
     def __init__(self, folder: Path, binary: str = "") -> None:
@@ -55,18 +55,18 @@ class PrometheusStore(Receiver):
             self.argv[0] = binary
 
     def samples(self, job: str, name: str = "") -> dict[str, list[Sample]]:
-        """Return what it has of the last hour; stale markers are left out."""
+        """Return its samples of the last hour, without stale markers."""
         return matrix(self.query(f"{selector(job, name)}[1h]"))
 
     def refused(self) -> float:
-        """Return the requests that it answered with 400."""
+        """Return how many requests it answered with 400."""
         return metric(
             f"{self.url}/metrics", "prometheus_http_requests_total", 'code="400"', "write"
         )
 
 
 class VictoriaStore(Program):
-    """VictoriaMetrics: it answers 204 to all, and what it gets twice it has twice."""
+    """VictoriaMetrics: it answers 204 to everything, and stores duplicates."""
 
     def __init__(self, folder: Path) -> None:
         self.kind = "VictoriaMetrics"
@@ -87,7 +87,7 @@ class VictoriaStore(Program):
         self.await_answer(f"{self.url}/health")
 
     def samples(self, job: str, name: str = "") -> dict[str, list[Sample]]:
-        """Return all that it has, after it has put away what came last."""
+        """Return all its samples, after a flush of the newest."""
         requests.get(f"{self.url}/internal/force_flush", timeout=10).raise_for_status()
         answer = requests.get(
             f"{self.url}/api/v1/export", params={"match[]": selector(job, name)}, timeout=10
@@ -102,12 +102,12 @@ class VictoriaStore(Program):
         return {name: sorted(samples) for name, samples in found.items()}
 
     def refused(self) -> float:
-        """Return the rows that it dropped: it refuses none."""
+        """Return the rows that it dropped; it refuses no request."""
         return metric(f"{self.url}/metrics", "vm_rows_ignored_total")
 
 
 def metric(url: str, name: str, *words: str) -> float:
-    """Return the sum of a metric's values, of the lines that contain these words."""
+    """Return the sum of a metric's values in lines with all these words."""
     lines = requests.get(url, timeout=5).text.splitlines()
     return sum(
         float(line.split()[-1])
@@ -117,7 +117,7 @@ def metric(url: str, name: str, *words: str) -> float:
 
 
 def matrix(result: Iterable[Mapping[str, Any]]) -> dict[str, list[Sample]]:
-    """Return the samples of an answer to a query, by name and labels."""
+    """Return the samples of a query's result, by name and labels."""
     return {
         _name(each["metric"]): [(round(at * 1000), float(value)) for at, value in each["values"]]
         for each in result
@@ -125,7 +125,7 @@ def matrix(result: Iterable[Mapping[str, Any]]) -> dict[str, list[Sample]]:
 
 
 def selector(job: str, name: str) -> str:
-    """Return the selector of a job, or of one metric of it."""
+    """Return the selector of a job, or of one of its metrics."""
     return f'{{job="{job}"' + (f',__name__="{name}"}}' if name else "}")
 
 

@@ -1,4 +1,4 @@
-"""Bad edits, told in time and place; and real promtool as the judge before Prometheus."""
+"""Invalid edits are reported with their place; promtool checks edits before Prometheus."""
 
 from __future__ import annotations
 
@@ -33,67 +33,70 @@ MARKER = "hunter2-marker"
 
 @pytest.fixture
 def oracle(tmp_path: Path) -> Iterator[Oracle]:
-    """Run a Prometheus that says what a configuration means to it."""
+    """Run a Prometheus that shows what it reads in a configuration."""
     with started(Oracle(tmp_path)) as part:
         yield part
 
 
 @pytest.fixture(scope="module")
 def shared_oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
-    """Run one for all cases that only ask."""
+    """Run one Prometheus for all cases that leave no state in it."""
     with started(Oracle(tmp_path_factory.mktemp("oracle"))) as part:
         yield part
 
 
-def said(replica: Replica) -> dict[str, Any]:
-    """Return what its API says of its configuration."""
+def config_status(replica: Replica) -> dict[str, Any]:
+    """Return what its API reports of its configuration."""
     answer = requests.get(f"{replica.api}/_elector/config", timeout=5)
     answer.raise_for_status()
     content: dict[str, Any] = answer.json()
     return content
 
 
-def own_words(replica: Replica) -> str:
-    """Return what it has said itself: its log without Prometheus' lines, and its API."""
+def own_output(replica: Replica) -> str:
+    """Return its own log lines, without Prometheus', and the API's answer."""
     logged = "\n".join(lines_of(replica, "component=elector"))
     return f"{logged}\n{requests.get(f'{replica.api}/_elector/config', timeout=5).text}"
 
 
 def await_rejection(replica: Replica) -> list[str]:
-    """Wait until a rejection is in the log, the metrics and on the API; return the problems."""
+    """Wait until log, metrics and API report a rejection; return the problems."""
     wait_until(lambda: rejections(replica), 30, "it is logged")
     wait_until(lambda: not is_valid(replica), 30, "it is in the metrics")
-    assert not said(replica)["is_valid"]
-    problems: list[str] = said(replica)["problems"]
+    assert not config_status(replica)["is_valid"]
+    problems: list[str] = config_status(replica)["problems"]
     return problems
 
 
 # --- told -----------------------------------------------------------------------------------------
 
 
-def test_a_bad_edit_is_told_with_file_line_and_column(start: Start) -> None:
-    """In the log, in the metrics and on the API, until it is mended; Prometheus sees none of it."""
+def test_an_invalid_edit_is_reported_with_file_line_and_column(start: Start) -> None:
+    """An invalid edit is reported in log, metrics and API until it is corrected.
+
+    The output file does not change meanwhile.
+    """
     replica = start("a")
     replica.await_ready()
-    wait_until(lambda: said(replica)["is_loaded"], 30, "it is known to be loaded")
-    before, output = said(replica), replica.output.read_bytes()
+    wait_until(lambda: config_status(replica)["is_loaded"], 30, "it is known to be loaded")
+    before, output = config_status(replica), replica.output.read_bytes()
     assert (before["is_valid"], before["problems"]) == (True, [])
     assert before["loaded"] == before["renderings"]["follower"]
     edit(replica, "  scrape_configs:", f"  global: {{a: {MARKER}}}\n\tscrape_configs:")
     (problem,) = await_rejection(replica)
     assert problem.startswith(f"{replica.config}:5:1: not YAML")
     assert json.dumps(problem) in rejections(replica)[-1]
-    assert said(replica)["renderings"] == before["renderings"]
-    assert said(replica)["is_loaded"], "the last good one is what it should read"
+    assert config_status(replica)["renderings"] == before["renderings"]
+    assert config_status(replica)["is_loaded"], "the last good one is what it should read"
     assert replica.output.read_bytes() == output
-    assert MARKER not in own_words(replica)
+    assert MARKER not in own_output(replica)
     edit(replica, f"  global: {{a: {MARKER}}}\n\tscrape_configs:", "  scrape_configs:")
-    wait_until(lambda: said(replica)["is_valid"], 30, "mended, it is good again")
-    assert said(replica)["problems"] == []
+    wait_until(lambda: config_status(replica)["is_valid"], 30, "mended, it is good again")
+    assert config_status(replica)["problems"] == []
 
 
-def test_what_prometheus_quotes_is_not_repeated(start: Start) -> None:
-    """Its answer to a reload has a URL with its password in it."""
+def test_a_password_in_prometheus_error_is_not_repeated(start: Start) -> None:
+    """When Prometheus' error contains a URL with a password, our log and API omit it."""
     replica = start("a", reloads_by_http=True)
     replica.await_ready()
     url = f"http://user:{MARKER}@host:no-port/"
@@ -101,14 +104,14 @@ def test_what_prometheus_quotes_is_not_repeated(start: Start) -> None:
     (problem,) = await_rejection(replica)
     assert "invalid port" in problem
     assert MARKER in replica.log.read_text(), "Prometheus' own log does"
-    assert MARKER not in own_words(replica)
+    assert MARKER not in own_output(replica)
 
 
 # --- promtool -------------------------------------------------------------------------------------
 
 
 def test_promtool_keeps_a_bad_edit_from_prometheus(start: Start) -> None:
-    """What no YAML parser sees: it is told in promtool's words, and never in the output."""
+    """When promtool refuses an edit, its error is reported and the output does not change."""
     replica = start("a", f"--config-check={program('promtool')}")
     replica.await_ready()
     edit(replica, "job_name: self", f"basic_auth: {MARKER}\n    bogus: 1\n    job_name: self")
@@ -117,15 +120,15 @@ def test_promtool_keeps_a_bad_edit_from_prometheus(start: Start) -> None:
     assert "field bogus not found" in problem
     assert "bogus" not in replica.output.read_text()
     assert not lines_of(replica, 'msg="Loading configuration file" filename=bogus')
-    assert MARKER not in own_words(replica)
+    assert MARKER not in own_output(replica)
     assert not list(replica.output.parent.glob(".*check*"))
     edit(replica, f"basic_auth: {MARKER}\n    bogus: 1\n    ", "scrape_timeout: 500ms\n    ")
     wait_until(lambda: is_valid(replica), 30, "mended, it is good again")
     wait_until(lambda: "500ms" in replica.output.read_text(), 30, "it is written")
 
 
-def test_a_file_that_promtool_missed_is_found_when_asked(start: Start) -> None:
-    """A credentials file that comes later is no edit of ours: SIGHUP, and it is loaded."""
+def test_sighup_loads_an_edit_whose_missing_file_has_come(start: Start) -> None:
+    """After a missing credentials file has been created, SIGHUP loads the refused edit."""
     replica = start("a", f"--config-check={program('promtool')}")
     replica.await_ready()
     token = replica.config.with_name("token")
@@ -139,7 +142,7 @@ def test_a_file_that_promtool_missed_is_found_when_asked(start: Start) -> None:
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run the program in a folder that has a configuration."""
+    """Run the program with the configuration in a folder."""
     return subprocess.run(
         [sys.executable, "-m", "wrapper", *words, f"--config={folder}/c.yml"],
         capture_output=True,
@@ -159,7 +162,7 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_check_with_promtool(
     tmp_path: Path, content: str, says: tuple[str, str], status: int
 ) -> None:
-    """Relative paths mean what they will: those beside the output are found."""
+    """With promtool, `check` accepts a rule file beside the input, and refuses a missing one."""
     (tmp_path / "r.yml").write_text("groups: []\n")
     (tmp_path / "c.yml").write_text(f"follower: {{}}\nleader:\n  {content}\n")
     done = run(tmp_path, "check", f"--config-check={program('promtool')}")
@@ -180,7 +183,10 @@ def test_check_with_promtool(
 def test_promtool_needs_no_files_of_clients_for_the_syntax_only(
     tmp_path: Path, client: str, flags: tuple[str, ...], status: int
 ) -> None:
-    """It refuses those that are only where Prometheus will run; rules are checked all the same."""
+    """With --syntax-only, promtool accepts missing files of clients; rules are still checked.
+
+    These files may exist only where Prometheus will run.
+    """
     job = f"{{job_name: a, {client}}}"
     (tmp_path / "r.yml").write_text("groups: []\n")
     (tmp_path / "c.yml").write_text(
@@ -193,7 +199,10 @@ def test_promtool_needs_no_files_of_clients_for_the_syntax_only(
 
 
 def test_promtool_accepts_functions_of_a_feature_of_prometheus(tmp_path: Path) -> None:
-    """A promtool that is not told of the feature refuses them; that of 2.53 does in any case."""
+    """With Prometheus' feature flag, promtool accepts the feature's functions.
+
+    The promtool of 2.x refuses them in any case.
+    """
     rule = "{record: a, expr: 'sort_by_label(up, \"job\")'}"
     (tmp_path / "r.yml").write_text(f"groups: [{{name: g, rules: [{rule}]}}]\n")
     (tmp_path / "c.yml").write_text("follower: {rule_files: [r.yml]}\n")
@@ -217,7 +226,7 @@ def test_promtool_accepts_functions_of_a_feature_of_prometheus(tmp_path: Path) -
 
 
 def test_a_start_that_promtool_refuses(tmp_path: Path) -> None:
-    """Prometheus is not even started."""
+    """When promtool refuses the configuration, Prometheus is not started."""
     (tmp_path / "c.yml").write_text("follower: {bogus: 1}\n")
     words = (f"--config-check={program('promtool')}", "--lease-lock=none")
     child = ("--", "/bin/sh", "-c", f"touch {tmp_path}/started", f"--config.file={tmp_path}/p.yml")
@@ -237,7 +246,7 @@ def test_a_start_that_promtool_refuses(tmp_path: Path) -> None:
 
 
 def test_prometheus_shows_each_secret_as_the_schema_says(oracle: Oracle, tmp_path: Path) -> None:
-    """As <secret>, or in the clear."""
+    """Prometheus shows each secret as <secret> or in clear text, as the schema has it."""
     words, pem = schema().since(version()), with_a_key(tmp_path / "x.pem")
     lacking, wrong, hidden = oracle.lacks(words), [], set()
     ours = {"/".join(trail).replace("params/key", "params/*") for trail in trails(SECRETS)}
@@ -271,19 +280,23 @@ URL = f"http://user:{MARKER}@host/?token=in-a-parameter"
 def test_prometheus_shows_urls_as_the_page_on_security_says(
     shared_oracle: Oracle, configuration: Any, hides_password: bool
 ) -> None:
-    """A token in a parameter is for everyone to read; our own pages hide that and the password."""
+    """Prometheus shows tokens in URL parameters, and passwords in URLs of http_sd_configs.
+
+    Our own pages hide both.
+    """
     shown = shared_oracle.shows(yaml.safe_dump(configuration))
     assert "token=in-a-parameter" in shown
     assert (MARKER not in shown) is hides_password
 
 
 @pytest.mark.parametrize(("one", "other", "is_duplicate"), PAIRS.values(), ids=list(PAIRS))
-def test_prometheus_refuses_the_entries_that_we_refuse(
+def test_prometheus_refuses_the_same_duplicates_as_we(
     shared_oracle: Oracle, one: str, other: str, is_duplicate: bool
 ) -> None:
-    """And no others: each alone is good, and both together are, unless they are one to it.
+    """Prometheus refuses two remote_write entries together exactly if we call them duplicates.
 
-    It is asked with no queue in place: a refusal beside one that stays would harm it.
+    Each alone is accepted. No queue exists before a test: a refusal while another entry is loaded
+    would harm its queue.
     """
     both = [yaml.safe_load(f"{{{each}}}") for each in (one, other)]
     for entries, is_refused in (([both[0]], False), ([both[1]], False), (both, is_duplicate)):

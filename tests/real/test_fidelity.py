@@ -1,8 +1,9 @@
-"""What is written is what Prometheus reads: Prometheus itself says so, by the API's status/config.
+"""A real Prometheus reads a rendering as it would read the input, by its API's status/config.
 
-Each case is loaded twice, as a person would have written it into Prometheus' own file, and as it is
-rendered: both must show the same. Of generated cases, those that Prometheus refuses as written are
-left out: libyaml reads a little more than go-yaml (`[a?b]`), and writes it so that both do.
+Each case is loaded twice, as a person would write it into Prometheus' own file, and as it is
+rendered: Prometheus must show the same for both. Generated cases that Prometheus refuses as written
+are skipped: libyaml accepts a little more than go-yaml (`[a?b]`), and writes it so that both accept
+it.
 """
 
 from __future__ import annotations
@@ -36,21 +37,22 @@ from wrapper.model.roles import Role
 VECTORS = Path(__file__).parent.parent / "vectors"
 GOLDEN = json.loads((VECTORS / "merge.json").read_text("utf-8"))
 REFUSED = "refused"
-# Debian's Prometheus is built without some of them, others begin to ask their service at once.
+# Debian's Prometheus is built without some of them; others query their service at once.
 OPTIONAL = ("kubernetes_sd_configs", "consul_sd_configs")
 
 
 class Oracle(Prometheus):
-    """One long-lived Prometheus that is asked what a configuration means to it."""
+    """A long-lived Prometheus that loads one configuration after another and shows each."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "{}", "--web.enable-lifecycle")
         self._session = requests.Session()
 
     def shows(self, content: str | bytes) -> str:
-        """Load a configuration and return what is in force, or REFUSED where it cannot be parsed.
+        """Load a configuration; return what is loaded, or REFUSED if it cannot be parsed.
 
-        What fails later, such as a missing certificate, has been read all the same.
+        A configuration that fails later, such as for a missing certificate, was parsed, so it is
+        returned.
         """
         data = content.encode() if isinstance(content, str) else content
         self.config_file.write_bytes(data)
@@ -66,7 +68,7 @@ class Oracle(Prometheus):
         return f"field {key} not found" not in text
 
     def lacks(self, places: Iterable[str]) -> set[str]:
-        """Return the parts in these places that this build does not have: Debian leaves some out.
+        """Return the parts of these places that this build lacks, as Debian's lacks some.
 
         They are kinds of service discovery, and Azure's authentication.
         """
@@ -77,50 +79,50 @@ class Oracle(Prometheus):
         )
 
     def complaint(self, configuration: Any) -> str:
-        """Load a configuration and return what is said against it."""
+        """Load a configuration and return Prometheus' error."""
         self.config_file.write_text(json.dumps(configuration))
         return self._session.post(f"{self.url}/-/reload", timeout=30).text
 
 
 @pytest.fixture(scope="module")
 def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
-    """Run a Prometheus for all cases."""
+    """Run one Prometheus for all cases."""
     with started(Oracle(tmp_path_factory.mktemp("oracle"))) as part:
         yield part
 
 
 def one_file(follower: str, leader: str = "") -> str:
-    """Return both sections in one file, each indented as a person would."""
+    """Return both sections in one file, each indented as a person would do."""
     parts = [("follower", follower), ("leader", leader)]
     return "".join(f"{name}:\n{indented(text)}" for name, text in parts if text)
 
 
 def indented(text: str) -> str:
-    """Return a text two columns further right; empty lines stay empty."""
+    """Return a text indented by two columns; empty lines stay empty."""
     return "".join(
         f"  {line}" if line.strip("\r\n") else line for line in text.splitlines(keepends=True)
     )
 
 
 def both(content: str | bytes, folder: str = "") -> Renderings:
-    """Render the one-file form."""
+    """Render the form with both parts in one file."""
     data = content.encode() if isinstance(content, str) else content
     return render(Source("x.yml", data, folder)).renderings
 
 
 def whole(base: str, override: str, folder: str = "") -> Renderings:
-    """Render the whole-file form."""
+    """Render the form with a whole Prometheus file and a separate leader's part."""
     sources = Source("p.yml", base.encode(), folder), [Source("l.yml", override.encode(), folder)]
     return WholeFile().render(*sources).renderings
 
 
 def read(oracle: Oracle, rendered: Renderings) -> tuple[str, str]:
-    """Return what Prometheus shows as follower and as leader."""
+    """Return what Prometheus shows for the follower's and for the leader's rendering."""
     return oracle.shows(rendered.follower.content), oracle.shows(rendered.leader.content)
 
 
 def vector(name: str, oracle: Oracle) -> str:
-    """Return a stored configuration, without what this Prometheus was built without."""
+    """Return a stored configuration, without what this build of Prometheus lacks."""
     text = (VECTORS / name).read_text("utf-8")
     for key in OPTIONAL:
         if not oracle.knows(key):
@@ -129,7 +131,7 @@ def vector(name: str, oracle: Oracle) -> str:
 
 
 def without(text: str, key: str) -> str:
-    """Leave out all entries with a key, in block style, each with what belongs to it."""
+    """Remove all entries with a key, in block style, including their values."""
     kept, end = [], None
     for line in text.splitlines(keepends=True):
         column = len(line) - len(line.lstrip(" "))
@@ -150,13 +152,13 @@ def without(text: str, key: str) -> str:
     "case", [case for case in GOLDEN if "leader_error" not in case], ids=lambda case: case["name"]
 )
 def test_golden_case(oracle: Oracle, case: dict[str, Any], role: Role) -> None:
-    """A rendering means what the structure does that the case asks for, or neither is accepted."""
-    by_hand = json.dumps(case[role]).replace('"true":', '"y":')  # a key that the peer re-types
+    """Prometheus reads a rendering as the golden case's structure, or refuses both."""
+    by_hand = json.dumps(case[role]).replace('"true":', '"y":')  # a key whose type the peer changes
     assert oracle.shows(both(case["input"]).of(role).content) == oracle.shows(by_hand)
 
 
 def test_enough_golden_cases_are_accepted(oracle: Oracle) -> None:
-    """The comparison above compares configurations, not refusals."""
+    """At least 18 golden cases are accepted, so that accepted configurations are compared."""
     accepted = [
         case
         for case in GOLDEN
@@ -192,7 +194,10 @@ def by_hand(text: str) -> str:
 
 
 def test_the_documented_configuration(oracle: Oracle) -> None:
-    """Both forms, for both roles, beside the input and in another folder."""
+    """Both forms of the documented configuration mean what the file written by hand means.
+
+    This holds for both roles, and for an output in the input's folder or in another one.
+    """
     text, folder = vector("prometheus.yml", oracle), str(oracle.config_file.parent)
     follower, leader = oracle.shows(text), oracle.shows(by_hand(text))
     assert 'version: "1.10"' in follower
@@ -204,7 +209,7 @@ def test_the_documented_configuration(oracle: Oracle) -> None:
 
 
 def test_no_relative_path_is_left_of_the_documented_configuration(oracle: Oracle) -> None:
-    """All that Prometheus would resolve has been, so that the folder of the output is nothing."""
+    """All paths that Prometheus resolves are absolute, so the output's folder is irrelevant."""
     text = vector("prometheus.yml", oracle)
     rendered = whole(text, OVERRIDES, "/input").leader.content
     shown = oracle.shows(rendered)
@@ -215,7 +220,10 @@ def test_no_relative_path_is_left_of_the_documented_configuration(oracle: Oracle
 
 
 def test_the_operator_s_configuration(oracle: Oracle, tmp_path: Path) -> None:
-    """As files: packed, with references to variables, rendered into another folder."""
+    """The Operator's configuration, gzipped and with variables, is rendered into another folder.
+
+    Two files of the leader's part add to it and delete from it.
+    """
     text = vector("operator.yml", oracle)
     (tmp_path / "in").mkdir()
     packed = tmp_path / "in" / "prometheus.yaml.gz"
@@ -267,7 +275,7 @@ TLS = "alerting:\n  alertmanagers:\n  - tls_config: &t {ca_file: /a, server_name
     ],
 )
 def test_merge_keys_overridden(oracle: Oracle, follower: str, leader: str, expected: str) -> None:
-    """The leader's value wins over what a merge key brings in, in Prometheus' own order."""
+    """The leader's value overrides what a merge key adds, in Prometheus' own order."""
     base = f"{TLS}tracing:\n  endpoint: e:1\n  tls_config: {follower}\n"
     override = f"tracing:\n  tls_config: {leader}\n"
     manual = oracle.shows(f"{TLS}tracing:\n  endpoint: e:1\n  tls_config: {expected}\n")
@@ -277,8 +285,8 @@ def test_merge_keys_overridden(oracle: Oracle, follower: str, leader: str, expec
         assert oracle.shows(rendered.leader.content) == manual
 
 
-def test_anchors_of_the_leader_alone(oracle: Oracle) -> None:
-    """Entries that share one are written each with its own, which may have the same name."""
+def test_anchors_in_the_leaders_part(oracle: Oracle) -> None:
+    """Entries that share an anchor each get their own, which may have the same name."""
     base = "tracing: {endpoint: e:1}\nscrape_configs:\n- job_name: a\n"
     tls = "&t {ca_file: /a, server_name: s}"
     override = (
@@ -295,8 +303,8 @@ def test_anchors_of_the_leader_alone(oracle: Oracle) -> None:
     assert oracle.shows(whole(base, override).leader.content) == manual
 
 
-def test_aliases_that_prometheus_finds_too_many(oracle: Oracle) -> None:
-    """A list that jobs share is no trouble; what aliases blow up is refused here as there."""
+def test_too_many_aliases_are_refused_like_by_prometheus(oracle: Oracle) -> None:
+    """A list that jobs share is accepted; aliases that expand too far are refused by both."""
     rules = "".join(f"  - {{target_label: t{at}, replacement: r}}\n" for at in range(60))
     first = f"scrape_configs:\n- job_name: j\n  relabel_configs: &shared\n{rules}"
 
@@ -323,7 +331,7 @@ PLAIN = (
     *("(.+)\\d+", "C:\\x", "a%", "a@b", "a  b", "a,b", "a{b}", "a[b]", "-a", "?a", ":a"),
 )
 FLOW = [text or "''" for text in PLAIN if not re.search(r"[\[\]{},]", text)]
-# A plain null as a name is "" to Prometheus, which refuses the whole.
+# Prometheus reads a plain null as the name "", and refuses the whole configuration.
 names = st.sampled_from(["a", "b", "n", "y", "no", "true", "'null'", "_1", "x_file", "on", "e1"])
 texts = st.text(
     st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"])
@@ -334,7 +342,7 @@ texts = st.text(
 
 @st.composite
 def scalars(draw: st.DrawFn) -> str:
-    """Draw a scalar's source text at column 4, in each of YAML's styles."""
+    """Draw the source text of a scalar at column 4, in each style of YAML."""
     style = draw(
         st.sampled_from(["plain", "plain", "single", "double", "literal", "folded", "lines"])
     )
@@ -401,7 +409,7 @@ EFFORT = settings(deadline=None, max_examples=150, suppress_health_check=list(He
 @EFFORT
 @given(configuration=configurations(), disguise=disguises)
 def test_generated_configurations(oracle: Oracle, configuration: str, disguise: Any) -> None:
-    """Whatever scalars are written, in whichever style, they mean the same when rendered."""
+    """Scalars of any content and style mean the same when rendered."""
     override = "remote_read:\n- url: http://r/\n"
     expected = oracle.shows(disguise(configuration)), oracle.shows(configuration + override)
     assume(REFUSED not in expected)
@@ -413,7 +421,7 @@ def test_generated_configurations(oracle: Oracle, configuration: str, disguise: 
 @EFFORT
 @given(configuration=configurations(), name=names, text=scalars())
 def test_generated_overrides(oracle: Oracle, configuration: str, name: str, text: str) -> None:
-    """A label that the leader sets means what it means when a person writes it in."""
+    """A label that the leader sets means the same as if it were written into the file."""
     override = entry(f"global:\n  external_labels:\n    {name}:", text)
     manual = oracle.shows(with_label(configuration, name, entry(f"    {name}:", text)))
     assume(manual != REFUSED)
@@ -422,7 +430,7 @@ def test_generated_overrides(oracle: Oracle, configuration: str, name: str, text
 
 
 def with_label(configuration: str, name: str, line: str) -> str:
-    """Write a label into a configuration, in the place of one of the same name."""
+    """Write a label into a configuration; replace one with the same name."""
     head, rest = configuration.split("scrape_configs:\n")
     if "external_labels:\n" not in head:
         head += "  external_labels:\n"
@@ -431,9 +439,10 @@ def with_label(configuration: str, name: str, line: str) -> str:
 
 
 def test_generated_configurations_are_mostly_accepted(oracle: Oracle) -> None:
-    """The comparisons above compare configurations, not refusals.
+    """Most generated configurations are accepted, so that accepted ones are compared.
 
-    Always the same ones are counted: examples come in clusters, so that a share of few is a draw.
+    The counted examples are always the same: examples are similar in groups, so the share in a few
+    random ones would vary a lot.
     """
     shown = []
 
@@ -449,11 +458,11 @@ def test_generated_configurations_are_mostly_accepted(oracle: Oracle) -> None:
 # --- the table of paths ---------------------------------------------------------------------------
 
 
-SHOWN_AS_WRITTEN = "aws_sd_configs"  # it resolves the paths of a copy, and shows these
+SHOWN_AS_WRITTEN = "aws_sd_configs"  # resolves paths in a copy only
 
 
-def test_the_table_of_paths_is_prometheus_own(oracle: Oracle) -> None:
-    """In each place that it resolves, it does so just as we do; the others it does not know."""
+def test_the_table_of_paths_agrees_with_prometheus(oracle: Oracle) -> None:
+    """Prometheus resolves paths in exactly the places that our table has, and as we do."""
     words, folder = schema().since(version()), oracle.config_file.parent
     pem, lacking = with_a_key(folder / "x.json"), oracle.lacks(words)
     wrong, resolved = [], set()
@@ -473,12 +482,12 @@ def test_the_table_of_paths_is_prometheus_own(oracle: Oracle) -> None:
 
 
 def rendered(raw: str, folder: Path) -> bytes:
-    """Return what is made of a follower's configuration in this folder."""
+    """Return the rendering of a follower's configuration in this folder."""
     return whole(raw, "", str(folder)).follower.content
 
 
 def with_a_key(path: Path) -> str:
-    """Make a file with a certificate and its key, and return its path."""
+    """Create a file with a certificate and its key, and return its path."""
     pair = Authority(path.parent / "authority").issue("client")
     path.write_bytes(pair.certificate.read_bytes() + pair.key.read_bytes())
     return str(path)

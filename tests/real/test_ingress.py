@@ -1,4 +1,4 @@
-"""What stands before a receiver: what it notes of clients that hang up."""
+"""The ingress detects clients that disconnect."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from tests.support import wait_until
 
 
 @pytest.mark.parametrize(("hangs_up", "within_s"), [(True, 15.0), (False, 0.5)])
-def test_a_client_may_hang_up_behind_its_last_request(
+def test_a_late_disconnect_of_a_client_is_recorded(
     monkeypatch: pytest.MonkeyPatch, *, hangs_up: bool, within_s: float
 ) -> None:
-    """A network that was cut delivers the end after the request, also where nobody answers it."""
+    """A disconnect after the last request is recorded, even if the request gets no answer.
+
+    A network that was interrupted delivers the end of the connection after the request.
+    """
     monkeypatch.setattr(ingress_module, "HANGS_UP_S", within_s)
     ingress = Ingress("http://127.0.0.1:1/")
     ingress.is_away = True

@@ -1,4 +1,4 @@
-"""Without Kubernetes: replicas on one lock file, no election, and the sidecar form."""
+"""Without Kubernetes: replicas on one lock file, no election, and sidecars."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.web.test_worker import LOOKING
 
 @pytest.fixture
 def pair(start: Start, write_log: WriteLog) -> tuple[Replica, Replica]:
-    """Give a leader and a follower that are both settled."""
+    """Start a leader, then a follower."""
     flags = ("--api-proxy-enabled",)
     leader = start("a", *flags, write_url=write_log.url("a"))
     leader.await_leader()
@@ -38,13 +38,13 @@ def pair(start: Start, write_log: WriteLog) -> tuple[Replica, Replica]:
 
 
 def current_leader(api: str) -> str:
-    """Return who leads, by a replica's API."""
+    """Return the leader's name by a replica's API."""
     answer = requests.get(f"{api}/_elector/leader", timeout=2).json()
     return str(answer.get("current_leader") or "")
 
 
 def test_two_replicas_on_one_lock_file_elect_one(pair: tuple[Replica, Replica]) -> None:
-    """One has remote_write, and both know which."""
+    """Of two replicas on one lock file one has loaded remote_write, and both know which."""
     leader, follower = pair
     assert leader.has_remote_write
     assert not follower.has_remote_write
@@ -52,10 +52,11 @@ def test_two_replicas_on_one_lock_file_elect_one(pair: tuple[Replica, Replica]) 
         wait_until(lambda r=replica: current_leader(r.api) == "a", 5, "it knows the leader")  # type: ignore[misc]
 
 
-def test_the_locks_are_free_only_when_the_gate_is_dead_too(
-    start: Start, write_log: WriteLog, tmp_path: Path
-) -> None:
-    """It may have a request under way when its supervisor, and then Prometheus, are gone."""
+def test_the_gate_inherits_both_locks(start: Start, write_log: WriteLog, tmp_path: Path) -> None:
+    """The gate holds the locks of the lease and of the output, so they are free after its death.
+
+    It may still have a request under way when the supervisor and Prometheus have ended.
+    """
     flags = ("--remote-write-gate", f"--remote-write-gate-listen-address=127.0.0.1:{free_port()}")
     leader = start("a", *flags, write_url=write_log.url("a"))
     gate = wait_until(lambda: leader.gate, 10, "its gate runs")
@@ -64,7 +65,7 @@ def test_the_locks_are_free_only_when_the_gate_is_dead_too(
 
 
 def test_the_proxy_of_a_follower_answers_from_the_leader(pair: tuple[Replica, Replica]) -> None:
-    """Asked at the follower, the leader's Prometheus shows its configuration."""
+    """A request to the follower's proxy is answered by the leader's Prometheus."""
     _leader, follower = pair
     wait_until(lambda: current_leader(follower.api) == "a", 15, "the follower knows the leader")
     answer = requests.get(f"{follower.api}/api/v1/status/config", timeout=5)
@@ -72,14 +73,14 @@ def test_the_proxy_of_a_follower_answers_from_the_leader(pair: tuple[Replica, Re
 
 
 def test_a_killed_leader_is_replaced_on_one_machine(pair: tuple[Replica, Replica]) -> None:
-    """SIGKILL: the lock is free as soon as its Prometheus is dead, and is taken then."""
+    """When the leader is killed, the follower leads as soon as the leader's Prometheus is dead."""
     leader, follower = pair
     leader.kill()
     follower.await_leader(2)
 
 
 def test_an_ordered_stop_hands_over_and_ends_with_0(pair: tuple[Replica, Replica]) -> None:
-    """SIGTERM: the other leads, the wrapper and its Prometheus have gone."""
+    """On SIGTERM the leader hands over and exits with 0, and none of its processes remains."""
     leader, follower = pair
     family = leader.family()
     leader.term()
@@ -88,30 +89,33 @@ def test_an_ordered_stop_hands_over_and_ends_with_0(pair: tuple[Replica, Replica
     assert not [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_a_frozen_leader_is_dead_before_another_leads(pair: tuple[Replica, Replica]) -> None:
-    """Everything of the wrapper stopped: its Prometheus dies by itself, then the other leads."""
+def test_a_stopped_leaders_prometheus_dies_before_another_leads(
+    pair: tuple[Replica, Replica],
+) -> None:
+    """When all of a leader but Prometheus is stopped, Prometheus dies before the other leads."""
     leader, follower = pair
     child = leader.child
     for process in leader.family():
         if process.pid != child.pid:
             process.suspend()
     follower.await_leader(6)
-    # The lock is free only when it is dead, so this needs no patience.
+    # Not a wait: the lock is free only once Prometheus is dead.
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
 def is_alive(api: str) -> bool:
-    """Tell whether liveness is good."""
+    """Tell whether the liveness probe succeeds."""
     return requests.get(f"{api}/_elector/healthz", timeout=2).ok
 
 
 @pytest.mark.parametrize("is_replaced", [False, True])
-def test_replicas_whose_lock_file_is_gone_fail_liveness_and_lead_after_a_restart(
+def test_after_the_lock_file_is_lost_replicas_need_a_restart(
     pair: tuple[Replica, Replica], tmp_path: Path, write_log: WriteLog, *, is_replaced: bool
 ) -> None:
-    """The leader demotes, both say what they need; each started again, one leads, and one writes.
+    """When the lock file is lost, the leader demotes and both replicas fail liveness.
 
-    Neither may lead before: its Prometheus has not inherited the lock of the new file.
+    Both report why. After a restart of each, one leads. Neither may lead before: its Prometheus has
+    not inherited the lock of the new file.
     """
     leader, _ = pair
     wait_until(lambda: write_log.writes("a"), 10, "it writes")
@@ -140,7 +144,7 @@ def test_replicas_whose_lock_file_is_gone_fail_liveness_and_lead_after_a_restart
 
 
 def test_the_exit_status_of_prometheus_is_passed_on(start: Start) -> None:
-    """Killed: 137. Nothing of the wrapper is left."""
+    """When Prometheus is killed, the wrapper exits with 137 and none of its processes remains."""
     replica = start("a")
     replica.await_follower()
     wait_until(lambda: replica.web, 15, "the web server runs")
@@ -155,7 +159,7 @@ def test_the_exit_status_of_prometheus_is_passed_on(start: Start) -> None:
 
 
 def test_a_dead_web_server_is_started_again_beside_a_living_prometheus(start: Start) -> None:
-    """Its parent killed: Prometheus goes on, and the API is there again."""
+    """When the web server is killed, Prometheus runs on, and the API answers again."""
     replica = start("a")
     replica.await_follower()
     wait_until(lambda: requests.get(f"{replica.api}/_elector/healthz", timeout=1).ok, 10, "API")
@@ -167,7 +171,10 @@ def test_a_dead_web_server_is_started_again_beside_a_living_prometheus(start: St
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_web_worker_whose_watch_fails_is_replaced(tmp_path: Path, workers: int) -> None:
-    """The supervisor restarts a lone worker, the arbiter one of several; Prometheus goes on."""
+    """A failed web worker is replaced, by the supervisor or by the arbiter; Prometheus runs on.
+
+    The supervisor restarts a single worker, the arbiter one of several.
+    """
     when = tmp_path / "now"
     code = LOOKING.format(now=str(when), deed="raise ValueError('planted')")
     (tmp_path / "sitecustomize.py").write_text(code)
@@ -190,7 +197,7 @@ def test_a_web_worker_whose_watch_fails_is_replaced(tmp_path: Path, workers: int
 def test_a_prometheus_that_hangs_loses_the_lease_and_is_killed(
     start: Start, write_log: WriteLog
 ) -> None:
-    """SIGSTOP of Prometheus: unhealthy, not demoted within its grace, killed; another leads."""
+    """When the leader's Prometheus hangs, it is killed after the grace, and the other leads."""
     health = ("--healthcheck-period=200ms", "--healthcheck-timeout=200ms", "--demotion-grace=1s")
     leader = start("a", *health, write_url=write_log.url("a"))
     leader.await_leader()
@@ -202,7 +209,7 @@ def test_a_prometheus_that_hangs_loses_the_lease_and_is_killed(
 
 
 def test_a_changed_configuration_is_loaded_and_a_bad_one_is_not(start: Start) -> None:
-    """An edit reaches Prometheus; a broken one changes nothing and is said; then it is mended."""
+    """An edit is loaded; an invalid one changes nothing and is reported, until it is corrected."""
     replica = start("a", "--rehash-period=200ms")
     replica.await_follower()
     good = replica.config.read_text()
@@ -220,7 +227,7 @@ def test_a_changed_configuration_is_loaded_and_a_bad_one_is_not(start: Start) ->
 
 
 def test_without_election_the_role_is_the_one_set(tmp_path: Path, write_log: WriteLog) -> None:
-    """--lease-lock=none --role=leader: the leader's configuration, for as long as it runs."""
+    """With --lease-lock=none --role=leader, the replica leads without an election."""
     flags = ("--lease-lock=none", "--role=leader")
     replica = Replica(tmp_path, "a", *flags, write_url=write_log.url("a"))
     with started(replica):
@@ -231,7 +238,7 @@ def test_without_election_the_role_is_the_one_set(tmp_path: Path, write_log: Wri
 
 
 def test_init_writes_the_follower_rendering_and_exits(tmp_path: Path) -> None:
-    """--init: one file, readable by others, and no process."""
+    """With --init, the follower's rendering is written with mode 0644, and the program exits."""
     config, output = tmp_path / "elector.yml", tmp_path / "prometheus.yml"
     config.write_text(FOLLOWER.format(address="h:1") + LEADER.format(url="http://r"))
     command = [sys.executable, "-m", "wrapper", "--init", f"--config={config}"]
@@ -245,7 +252,10 @@ def test_init_writes_the_follower_rendering_and_exits(tmp_path: Path) -> None:
 def test_the_sidecar_form_drives_a_prometheus_of_someone_else(
     tmp_path: Path, write_log: WriteLog, *, has_reader: bool
 ) -> None:
-    """Without a command: the leader's configuration is written and reloaded by HTTP."""
+    """A sidecar loads the leader's configuration by HTTP, and the follower's on SIGTERM.
+
+    This also holds when nobody reads its log.
+    """
     server = Prometheus(tmp_path / "prometheus", "{}", "--web.enable-lifecycle")
     with started(server), FullPipe(tmp_path / "log") as pipe:
         config = tmp_path / "elector.yml"
@@ -268,7 +278,7 @@ def test_the_sidecar_form_drives_a_prometheus_of_someone_else(
 
 @dataclass(frozen=True)
 class Sidecar:
-    """One that leads or follows, and the Prometheus that it drives."""
+    """A sidecar, and the Prometheus that it controls."""
 
     program: Program
     server: Prometheus
@@ -276,13 +286,13 @@ class Sidecar:
 
     @property
     def leads(self) -> bool:
-        """Whether its Prometheus has a remote_write in force."""
+        """Whether its Prometheus has loaded a remote_write."""
         return "remote_write:" in self.server.applied_config()
 
 
 @pytest.fixture
 def sidecars(tmp_path: Path, write_log: WriteLog) -> Iterator[tuple[Sidecar, ...]]:
-    """Give two on one lock file, the first of which leads."""
+    """Start two sidecars on one lock file; the first leads."""
     made: list[Sidecar] = []
     with ExitStack() as stack:
         for name in ("a", "b"):
@@ -302,10 +312,14 @@ def sidecars(tmp_path: Path, write_log: WriteLog) -> Iterator[tuple[Sidecar, ...
         yield tuple(made)
 
 
-def test_sidecars_open_a_new_lock_file_by_themselves(
+def test_sidecars_use_a_new_lock_file_without_a_restart(
     sidecars: tuple[Sidecar, ...], tmp_path: Path
 ) -> None:
-    """Nothing has inherited the old one: the leader goes on with the new one, and hands it over."""
+    """When the lock file is deleted, the leading sidecar leads again with a new one.
+
+    No process has inherited the old file, so no restart is needed. A hand-over works with the new
+    one.
+    """
     a, b = sidecars
     lock = tmp_path / "election.lock"
     lock.unlink()
@@ -317,10 +331,10 @@ def test_sidecars_open_a_new_lock_file_by_themselves(
     wait_until(lambda: b.leads, 10, "b leads")
 
 
-def test_a_copy_of_the_lock_file_lets_no_other_sidecar_lead_at_once(
+def test_a_copied_lock_file_does_not_cut_the_lease_short(
     sidecars: tuple[Sidecar, ...], tmp_path: Path
 ) -> None:
-    """Its lock is free while the leader, which is stopped, holds the old one: it is waited out."""
+    """When a copy replaces the lock file of a stopped leader, the other waits for the expiry."""
     a, b = sidecars
     lock = tmp_path / "election.lock"
     wait_until(lambda: current_leader(b.api), 10, "b knows the leader")
@@ -338,13 +352,13 @@ def test_a_copy_of_the_lock_file_lets_no_other_sidecar_lead_at_once(
 
 
 def in_pid_namespace(replica: Replica) -> None:
-    """Have a replica started as PID 1 of a PID namespace of its own."""
+    """Have a replica start as PID 1 of its own PID namespace."""
     at = replica.argv.index(sys.executable)
     replica.argv[at:at] = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
 
 
 def test_as_pid_1_it_ends_in_order(tmp_path: Path) -> None:
-    """In a PID namespace of its own: TERM to PID 1 stops Prometheus, and the status is 0."""
+    """As PID 1 of a PID namespace, the program exits with 0 on SIGTERM."""
     replica = Replica(tmp_path, "a", *QUICK, f"--lease-lock=file:{tmp_path / 'l'}")
     in_pid_namespace(replica)
     with started(replica):
@@ -355,7 +369,7 @@ def test_as_pid_1_it_ends_in_order(tmp_path: Path) -> None:
 
 
 def test_the_dead_mans_switch_works_under_pid_1(tmp_path: Path, write_log: WriteLog) -> None:
-    """Supervisor stopped as PID 1's child: killed in time, and PID 1 ends with 137."""
+    """A supervisor that is stopped under PID 1 is killed in time, and PID 1 exits with 137."""
     flags = (*QUICK, f"--lease-lock=file:{tmp_path / 'l'}")
     replica = Replica(tmp_path, "a", *flags, write_url=write_log.url("a"))
     in_pid_namespace(replica)

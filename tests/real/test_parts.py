@@ -1,4 +1,4 @@
-"""The real parts work as the tests built on them assume."""
+"""The real programs behave as the tests that use them assume."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ remote_write: [{url: "%s", queue_config: {batch_send_deadline: 100ms}}]
 
 
 def test_service_account_creates_and_updates_its_lease(namespace: Namespace) -> None:
-    """The documented rights do for a create, a read and a versioned update of the one lease."""
+    """The documented rights allow to create, read and update the one lease."""
     assert namespace.lease() is None
     assert namespace.call("POST", LEASE).status_code == 201
     lease = namespace.call("GET").json()
@@ -39,7 +39,7 @@ def test_service_account_creates_and_updates_its_lease(namespace: Namespace) -> 
 
 
 def test_service_account_may_nothing_else(namespace: Namespace) -> None:
-    """Listing, deleting and another lease are forbidden; an unknown token is not let in."""
+    """Listing, deleting and other leases are forbidden; an unknown token is not accepted."""
     server, token = namespace.server, namespace.token
     assert server.call("GET", namespace.leases_path, token=token).status_code == 403
     assert server.call("GET", f"{namespace.leases_path}/another", token=token).status_code == 403
@@ -67,7 +67,7 @@ def test_kubeconfig_opens_the_server_to_the_official_client(namespace: Namespace
 
 
 def test_token_is_renewed_by_rename(namespace: Namespace) -> None:
-    """A renewed token differs from the old one and is let in."""
+    """A renewed token is in a new file, and the API server accepts it."""
     old, inode = namespace.token, namespace.token_file.stat().st_ino
     namespace.renew_token()
     assert namespace.token_file.stat().st_ino != inode
@@ -97,7 +97,7 @@ def test_leases_outlive_a_restart(api_server: ApiServer, namespace: Namespace) -
 
 
 def test_receiver_takes_what_a_prometheus_writes(tmp_path: Path, receiver: Receiver) -> None:
-    """Samples scraped by one Prometheus arrive at the receiver by remote write."""
+    """Samples that one Prometheus scrapes arrive at the receiver by remote_write."""
     config = WRITES_ITS_OWN % receiver.write_url
     with started(Prometheus(tmp_path / "sender", config)) as sender:
         assert "remote_write" in sender.applied_config()
@@ -105,7 +105,7 @@ def test_receiver_takes_what_a_prometheus_writes(tmp_path: Path, receiver: Recei
 
 
 def test_write_log_tells_replicas_apart(tmp_path: Path, write_log: WriteLog) -> None:
-    """Each remote write is recorded with its replica, and none after the sender's death."""
+    """Each remote_write request is recorded with its replica, and none after the sender's death."""
     with started(Prometheus(tmp_path / "a", WRITES_ITS_OWN % write_log.url("a"))) as sender:
         wait_until(lambda: len(write_log.writes("a")) > 1, 15, "two writes of a")
         sender.kill()
@@ -116,7 +116,7 @@ def test_write_log_tells_replicas_apart(tmp_path: Path, write_log: WriteLog) -> 
 
 
 def test_wait_ends_with_what_it_waited_for() -> None:
-    """A wait in vain names what it waited for; refused connections count as not yet."""
+    """A wait that fails names its subject; a refused connection is no error before."""
     with pytest.raises(AssertionError, match=r"in vain: an answer; last answer: .*refused"):
         wait_until(lambda: requests.get(f"http://127.0.0.1:{free_port()}"), 0.1, "an answer")
     done = threading.Event()
@@ -129,10 +129,13 @@ def test_wait_ends_with_what_it_waited_for() -> None:
     [(b"POST /a/write HT", []), (b"POST /a/write HTTP/1.1\r\n\r\n", ["TypeError"])],
     ids=["reset", "no length"],
 )
-def test_the_write_log_prints_errors_but_no_clients_that_have_gone(
+def test_the_write_log_prints_errors_but_no_lost_clients(
     write_log: WriteLog, capsys: pytest.CaptureFixture[str], sent: bytes, printed: list[str]
 ) -> None:
-    """A replica may be killed at any time."""
+    """The write log prints an error's traceback, unless the client has disconnected.
+
+    A replica may be killed at any time.
+    """
     threads = set(threading.enumerate())
     with socket.create_connection(("127.0.0.1", urlsplit(write_log.url("a")).port)) as client:
         client.sendall(sent)

@@ -1,4 +1,4 @@
-"""What differs between releases of Prometheus, as the one of the tests has it."""
+"""Differences between releases of Prometheus, tested with the Prometheus of the tests."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from tests.real.test_refusals import edit
 from tests.real.versions import auto_reload, has_flag, takes
 from tests.support import now, wait_until
 
-EARLY_S = 0.1  # in which a SIGHUP may come before Prometheus handles it
+EARLY_S = 0.1  # for which SIGHUPs are sent, some before Prometheus handles it
 
 # --- agent mode -----------------------------------------------------------------------------------
 
 
-def test_an_agent_by_its_old_feature_is_no_server_unawares(start: Start) -> None:
-    """Since 3.0 the feature is ignored: the start says so, and no server starts; before, it is one.
+def test_the_old_agent_feature_starts_no_server(start: Start) -> None:
+    """If Prometheus ignores --enable-feature=agent (since 3.0), the start is refused.
 
-    With the flag beside it, it is an agent in any case.
+    Older releases start an agent. With the flag --agent too, it is an agent in any case.
     """
     if not has_flag("agent"):
         replica = start("a", child_flags=("--enable-feature=agent",), storage="agent")
@@ -49,8 +49,8 @@ def test_an_agent_by_its_old_feature_is_no_server_unawares(start: Start) -> None
     assert _is_agent(both)
 
 
-def test_an_agent_that_a_script_asks_for_is_told_of_too(start: Start, tmp_path: Path) -> None:
-    """What the start cannot see, the running Prometheus tells."""
+def test_an_ignored_agent_feature_of_a_script_is_reported(start: Start, tmp_path: Path) -> None:
+    """When a script adds the ignored feature, it is reported once Prometheus runs."""
     script = wrapping(tmp_path, "--enable-feature=agent")
     replica = start("a", prometheus=script)
     if has_flag("agent"):
@@ -61,7 +61,7 @@ def test_an_agent_that_a_script_asks_for_is_told_of_too(start: Start, tmp_path: 
 
 
 def wrapping(folder: Path, *flags: str) -> str:
-    """Return a script that starts Prometheus with more flags than it is given."""
+    """Return a script that starts Prometheus with additional flags."""
     script = folder / "start-prometheus"
     script.write_text(f'#!/bin/sh\nexec {program("prometheus")} "$@" {" ".join(flags)}\n')
     script.chmod(0o755)
@@ -69,12 +69,12 @@ def wrapping(folder: Path, *flags: str) -> str:
 
 
 def _is_agent(replica: Replica) -> bool:
-    """Tell by the API, which has no queries in agent mode."""
+    """Tell by its API, which has no queries in agent mode."""
     return requests.get(f"{replica.url}/api/v1/query?query=1", timeout=2).status_code == 422
 
 
-def test_a_check_that_starts_prometheus_tells_of_it_too(tmp_path: Path) -> None:
-    """A check that starts nothing cannot know it."""
+def test_check_start_reports_the_ignored_agent_feature(tmp_path: Path) -> None:
+    """`check --start` reports the ignored feature; `check`, which starts nothing, does not."""
     config = tmp_path / "prometheus.yml"
     config.write_text("scrape_configs: []")
     command = [program("prometheus"), f"--config.file={config}", "--enable-feature=agent"]
@@ -105,12 +105,11 @@ def test_a_check_that_starts_prometheus_tells_of_it_too(tmp_path: Path) -> None:
 # --- reloads by Prometheus itself -----------------------------------------------------------------
 
 
-def test_a_prometheus_that_reloads_itself_never_writes_beside_another(
-    fleet: Fleet, tmp_path: Path
-) -> None:
-    """The start refuses these flags, but a script may add them: the fence and refusals hold then.
+def test_a_prometheus_that_reloads_itself_is_fenced(fleet: Fleet, tmp_path: Path) -> None:
+    """If a script adds flags for automatic reloads, fencing and refusals of edits still work.
 
-    Each file is loaded by whoever comes first, Prometheus or this program.
+    The start refuses these flags. With them, either Prometheus or this program reloads a file
+    first.
     """
     flags = auto_reload()
     leader, other = fleet.pair(prometheus=wrapping(tmp_path, *flags))
@@ -140,9 +139,9 @@ def test_a_prometheus_that_reloads_itself_never_writes_beside_another(
 def test_the_leaders_log_level_is_the_leaders_alone(
     start: Start, write_log: WriteLog, tmp_path: Path
 ) -> None:
-    """`runtime.log_level` (since 3.15) is merged, confirmed and demoted as any other value.
+    """`runtime.log_level` (since 3.15) of the leader's part is in force only while it leads.
 
-    A Prometheus that does not know it refuses the edit, and the leader goes on as it was.
+    A Prometheus without this field refuses the edit, and the leader goes on as before.
     """
     level = "runtime: {log_level: debug}\n"
     leader = start("a", write_url=write_log.url("a"))
@@ -165,10 +164,11 @@ def test_the_leaders_log_level_is_the_leaders_alone(
 # --- the first moment -----------------------------------------------------------------------------
 
 
-def test_signals_and_an_edit_in_the_first_moment_are_survived(
-    start: Start, write_log: WriteLog
-) -> None:
-    """A SIGHUP within 30 ms of its start ends a Prometheus 3.16 that was started otherwise."""
+def test_signals_and_an_edit_at_the_start_do_no_harm(start: Start, write_log: WriteLog) -> None:
+    """SIGHUPs and an edit right after the start do not end Prometheus, and the edit is loaded.
+
+    A Prometheus 3.16 that is started by other means exits on a SIGHUP in its first 30 ms.
+    """
     replica = start("a", write_url=write_log.url("a"))
     child = wait_until(lambda: _prometheus_of(replica), 10, "Prometheus is started", poll_s=0.001)
     began = now()
@@ -185,7 +185,7 @@ def test_signals_and_an_edit_in_the_first_moment_are_survived(
 def _prometheus_of(replica: Replica) -> Any:
     with contextlib.suppress(psutil.NoSuchProcess):
         for child in psutil.Process(replica.pid).children():
-            # Another is run with --version only.
+            # Another process runs only with --version.
             if child.name() == "prometheus" and "--version" not in child.cmdline():
                 return child
     return None
@@ -195,7 +195,10 @@ def _prometheus_of(replica: Replica) -> Any:
 
 
 def test_a_path_of_otlp_takes_no_remote_write(tmp_path: Path) -> None:
-    """As the check says by the path: nothing of it is stored, whatever the protocol."""
+    """The OTLP path of a Prometheus refuses remote_write in both protocols and stores nothing.
+
+    `check` warns of such paths.
+    """
     flag = "--web.enable-otlp-receiver"
     if not has_flag(flag[2:]):
         flag = "--enable-feature=otlp-write-receiver"  # before 3.0; unknown before 2.47
@@ -217,8 +220,8 @@ def test_a_path_of_otlp_takes_no_remote_write(tmp_path: Path) -> None:
             assert not receiver.query('{job="self"}')
 
 
-def test_a_protocol_that_prometheus_does_not_know_is_told_in_its_words(tmp_path: Path) -> None:
-    """`protobuf_message` came with 2.54: an older one refuses it by the field's name."""
+def test_check_start_reports_an_unknown_protocol(tmp_path: Path) -> None:
+    """`check --start` reports protobuf_message as unknown if Prometheus is older than 2.54."""
     entry = f"remote_write: [{{url: 'http://127.0.0.1:1/', protobuf_message: {PROTOCOL_2}}}]\n"
     config = tmp_path / "prometheus.yml"
     config.write_text(entry)

@@ -1,4 +1,4 @@
-"""The real Promgen: what it keeps reaches a real Prometheus, by the interval and by its tasks."""
+"""The real Promgen: its data reaches a real Prometheus, by the interval and by its tasks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, redis: Redis) -> Iterator[Rea
 
 
 class Listening(Plain):
-    """A plain Prometheus with files of all kinds from Promgen, and its tasks listened to."""
+    """A plain Prometheus with files of all kinds from Promgen; it listens to Promgen's tasks."""
 
     def __init__(self, folder: Path, site_url: str, broker_url: str, *more: str) -> None:
         super().__init__(folder)
@@ -61,34 +61,32 @@ class Listening(Plain):
         self.argv.insert(1, f"ELECTOR_TARGETS_BROKER={broker_url}")
 
     def start(self) -> None:
-        """Start it, and wait until all files are there and the queue is heard."""
+        """Start it; wait until all files are fetched and the queue is connected."""
         super().start()
         for line in ("t.json groups=", "u.json groups=", "r.yml groups=", " queue="):
             wait_until(lambda line=line: line in self.log.read_text(), LIMIT_S, line)  # type: ignore[misc]
 
     @property
     def messages(self) -> dict[str, float]:
-        """How many messages there were, by what became of them."""
+        """The numbers of messages, by their result."""
         return messages(self)
 
     def addresses(self, name: str = "t.json") -> set[str]:
-        """Return the addresses in a file."""
+        """Return the addresses of the targets in a file."""
         groups = json.loads((self.files / name).read_bytes())
         return {address for group in groups for address in group["targets"]}
 
 
 @pytest.fixture
 def listening(tmp_path: Path, site: RealPromgen, redis: Redis) -> Iterator[Listening]:
-    """Run one that fetches once an hour, or when told to."""
+    """Run one that fetches once an hour, or by a task."""
     part = Listening(tmp_path, site.url, redis.url, "--targets-interval=1h")
     with started(part):
         yield part
 
 
-def test_what_it_keeps_reaches_prometheus_by_its_tasks(
-    site: RealPromgen, listening: Listening
-) -> None:
-    """Hosts, URLs and rules that are saved on its pages: each is there long before an hour."""
+def test_changes_in_promgen_arrive_by_its_tasks(site: RealPromgen, listening: Listening) -> None:
+    """Hosts, URLs and rules saved in Promgen arrive at once, although the interval is an hour."""
     site.save_hosts(["by-task.example.com"])
     site.save_url("http://by-task.example.com/")
     site.save_rule("ByTask", "up == 17")
@@ -100,10 +98,10 @@ def test_what_it_keeps_reaches_prometheus_by_its_tasks(
     )
 
 
-def test_what_it_keeps_reaches_prometheus_at_the_interval(
+def test_changes_in_promgen_arrive_at_the_interval(
     site: RealPromgen, redis: Redis, tmp_path: Path
 ) -> None:
-    """Also where its tasks go elsewhere."""
+    """Hosts saved in Promgen arrive at the interval, although its tasks go to another queue."""
     part = Listening(
         tmp_path, site.url, redis.url, "--targets-interval=1s", "--targets-queue=elsewhere"
     )
@@ -114,7 +112,10 @@ def test_what_it_keeps_reaches_prometheus_at_the_interval(
 
 
 def test_many_hosts_at_once_are_few_fetches(site: RealPromgen, listening: Listening) -> None:
-    """While they are saved, each fetch has it send a task; the last state is there soon after."""
+    """While many hosts are saved, few fetches are made; the last state arrives within 3 s.
+
+    Each fetch makes Promgen send its pending tasks.
+    """
     saved, before = list[str](), site.fetches(TARGETS)
     saving = threading.Thread(target=_save_for, args=(site, BURST_S, saved), daemon=True)
     saving.start()
@@ -128,7 +129,7 @@ def test_many_hosts_at_once_are_few_fetches(site: RealPromgen, listening: Listen
 
 
 def _save_for(site: RealPromgen, seconds: float, saved: list[str]) -> None:
-    """Save hundreds of hosts at a time until so many seconds are over; note their names."""
+    """Save hosts, 100 at a time, for so many seconds; add their names to `saved`."""
     ends_at = now() + seconds
     while now() < ends_at:
         names = [f"many{number}.example.com" for number in range(len(saved), len(saved) + HOSTS)]
@@ -137,12 +138,12 @@ def _save_for(site: RealPromgen, seconds: float, saved: list[str]) -> None:
 
 
 def _looked_at(site: RealPromgen, name: str) -> bool:
-    """Tell whether it has this; to look has it send its tasks."""
+    """Tell whether Promgen's targets have this name; the request makes it send its tasks."""
     return name in requests.get(f"{site.url}{TARGETS}", timeout=60).text
 
 
 def cleanings(part: Plain) -> list[str]:
-    """Return the status of each request to clean tombstones, as Prometheus counts them."""
+    """Return the status of each kind of answer to a request to clean tombstones."""
     text = requests.get(f"{part.url}/metrics", timeout=5).text
     pattern = (
         r'prometheus_http_requests_total\{code="(\d+)",handler="[^"]*/clean_tombstones"\} [1-9]'
@@ -151,14 +152,17 @@ def cleanings(part: Plain) -> list[str]:
 
 
 def all_acknowledged(part: Listening, count: int) -> bool:
-    """Tell whether so many messages came and all are acknowledged; a task of before may be one."""
+    """Tell whether at least `count` messages came and all are acknowledged.
+
+    One may be a task of an earlier test.
+    """
     return part.messages.keys() == {"acknowledged"} and part.messages["acknowledged"] >= count
 
 
 def test_tombstones_are_cleared_and_a_greeting_is_answered(
     site: RealPromgen, redis: Redis, tmp_path: Path
 ) -> None:
-    """The admin's page has it done, and what its own worker sends itself does not stay."""
+    """The task to clear tombstones is done, and the greeting of Promgen's worker acknowledged."""
     part = Listening(tmp_path, site.url, redis.url, "--targets-interval=1h")
     part.argv.append("--web.enable-admin-api")
     with started(part):
@@ -168,10 +172,10 @@ def test_tombstones_are_cleared_and_a_greeting_is_answered(
         assert cleanings(part) == ["204"]
 
 
-def test_where_tombstones_cannot_be_cleared_the_flag_is_told(
+def test_if_tombstones_cannot_be_cleared_the_flag_is_named(
     site: RealPromgen, listening: Listening
 ) -> None:
-    """Once, and each such message is acknowledged."""
+    """Without --web.enable-admin-api, one warning names it, and each task is acknowledged."""
     for _ in range(2):
         site.act("prometheus_tombstones")
     wait_until(lambda: all_acknowledged(listening, 2), LIMIT_S, "both are acknowledged")
@@ -179,8 +183,8 @@ def test_where_tombstones_cannot_be_cleared_the_flag_is_told(
     assert warning.has("--web.enable-admin-api")
 
 
-def test_a_host_that_it_does_not_know_is_told(site: RealPromgen, tmp_path: Path) -> None:
-    """It answers 400 and says no more: the message names the setting of Promgen's."""
+def test_a_host_that_promgen_refuses_is_reported(site: RealPromgen, tmp_path: Path) -> None:
+    """When Promgen answers 400 for an unknown host, the error names ALLOWED_HOSTS."""
     argv = [sys.executable, "-m", "wrapper", "targets", str(tmp_path / "t.json")]
     done = subprocess.run(
         [*argv, f"--from={site.other_url}{TARGETS}"], capture_output=True, text=True, check=False

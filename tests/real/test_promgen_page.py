@@ -1,4 +1,4 @@
-"""The examples of the page for Promgen's users, in a real Prometheus and a real promtool."""
+"""The examples of the page about Promgen, in a real Prometheus and a real promtool."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHARED = {"project": "checkout", "service": "shop"}
 
 @pytest.fixture
 def server() -> Iterator[Promgen]:
-    """Run a server that gives what Promgen 0.61.0 gives, of two shards."""
+    """Run a server that answers like Promgen 0.61.0, with two shards."""
     part = Promgen()
     exporter = {**SHARED, "__farm_source": "promgen", "__scheme__": "http", "farm": "web"}
     ours = [{"labels": {**exporter, "job": "node"}, "targets": ["127.0.0.1:1", "127.0.0.1:2"]}]
@@ -42,7 +42,7 @@ def server() -> Iterator[Promgen]:
 
 
 def _of_two_shards(groups: list[dict[str, Any]]) -> bytes:
-    """Return a body with these groups in one shard, and the like of them in another."""
+    """Return a body with these groups in one shard, and copies of them in another."""
     shards = ("promshard", "other")
     both = [
         {"labels": {**group["labels"], "__shard": shard}, "targets": group["targets"]}
@@ -53,14 +53,14 @@ def _of_two_shards(groups: list[dict[str, Any]]) -> bytes:
 
 
 def example(kind: str, start: str) -> str:
-    """Return the one example of this kind that starts so."""
+    """Return the only example of this kind with this beginning."""
     found = re.findall(rf"^```{kind}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
     [text] = [each for each in found if each.startswith(start)]
     return str(text)
 
 
 def test_the_quick_start(server: Promgen, tmp_path: Path) -> None:
-    """Exporters and URLs are scraped as they are meant to be, the other shard's are not."""
+    """By the quick start, exporters and URLs of one shard are scraped, the others dropped."""
     files = tmp_path / "files"
     files.mkdir()
     command = example("sh", "prometheus-elector \\\n").replace("\\\n", " ")
@@ -102,7 +102,7 @@ def _placed(text: str, places: dict[str, str]) -> str:
 
 
 def _scraped(url: str) -> dict[str, dict[str, str]]:
-    """Return the labels of what a Prometheus scrapes, by the URL that it asks."""
+    """Return the labels of a Prometheus' targets, by their scrape URL."""
     return {each["scrapeUrl"]: each["labels"] for each in data(url, "targets")["activeTargets"]}
 
 
@@ -119,7 +119,7 @@ def _scraped(url: str) -> dict[str, dict[str, str]]:
 def test_a_silent_queue(
     tmp_path: Path, connected: str, messages: dict[str, str], is_silent: bool
 ) -> None:
-    """The expression finds who is connected and has had no message, whatever another has had."""
+    """The page's expression finds a connected queue without messages, despite others' messages."""
     name, one = "prometheus_elector_targets_queue", 'job="e",instance="a"'
     given = [
         (f"{name}_connected{{{one}}}", connected),
@@ -143,13 +143,13 @@ def test_a_silent_queue(
 
 
 def test_promtool_takes_the_configuration_before_the_first_fetch(tmp_path: Path) -> None:
-    """None of the files that it names is there yet."""
+    """promtool accepts the page's configuration before any of its files has been fetched."""
     file = tmp_path / "prometheus.yml"
     file.write_text(_placed(example("yaml", "scrape_configs:"), {"/etc/prometheus/": "not-yet/"}))
     _promtool("check", "config", file)
 
 
 def _promtool(*words: str | Path) -> None:
-    """Run promtool; what it says is the failure."""
+    """Run promtool; if it fails, show its output."""
     done = promtool(*words)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""A leader hands over in order, under load through another replica: no GET fails."""
+"""In an ordered hand-over, under load through another replica's proxy, no GET fails."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ def start(tmp_path: Path, write_log: WriteLog) -> Iterator[Start]:
 
 
 def followers_of(leader: Replica, *others: Replica) -> None:
-    """Wait until the others know whom they follow."""
+    """Wait until the others know that this replica leads."""
     for each in others:
         wait_until(lambda it=each: leader_by(it) == leader.name, 30, "it follows")  # type: ignore[misc]
 
 
 def stop(leader: Replica) -> None:
-    """Ask it to stop, and wait until it has."""
+    """Send SIGTERM to the leader, and wait until it has exited."""
     leader.term()
     assert leader.await_end(30) == 0
 
 
 def step_down(leader: Replica) -> None:
-    """Ask it to let another lead."""
+    """Ask the leader to hand over."""
     os.kill(leader.pid, signal.SIGUSR1)
 
 
 @pytest.mark.parametrize("act", [stop, step_down])
 def test_no_get_fails_through_the_next_leader(start: Start, act: Callable[[Replica], None]) -> None:
-    """Asked all the time, the one that takes over answers every request."""
+    """During a hand-over, the replica that takes over answers every GET."""
     leader = start("a")
     leader.await_leader(30)
     other = start("b")
@@ -69,7 +69,7 @@ def test_no_get_fails_through_the_next_leader(start: Start, act: Callable[[Repli
 
 @pytest.mark.parametrize("act", [stop, step_down])
 def test_no_get_fails_through_a_bystander(start: Start, act: Callable[[Replica], None]) -> None:
-    """A third replica, which only hears who leads, answers every request as well."""
+    """During a hand-over, a third replica's proxy answers every GET."""
     leader = start("a")
     leader.await_leader(30)
     others = [start("b"), start("c")]

@@ -1,8 +1,8 @@
-"""Prometheus shows what it has read, also where its old queues go on sending.
+"""Prometheus can show a new configuration while its old queues still send.
 
-Where a follower's own remote_write names a CA file that has gone, its remote storage refuses the
-whole configuration: a reload answers 500 and the new configuration is shown, but what the leader
-sent to goes on being sent to.
+If a follower's own remote_write names a CA file that has been deleted, Prometheus' remote storage
+refuses the whole configuration: a reload answers 500 and the new configuration is shown, but the
+queues of the leader's part still send.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ def make(
 
 
 def reload_result(replica: Replica) -> str:
-    """Return what Prometheus' metrics say of its last reload."""
+    """Return the result of the last reload by Prometheus' metrics."""
     text = requests.get(f"{replica.url}/metrics", timeout=5).text
     name = "prometheus_config_last_reload_successful "
     return next(line.removeprefix(name) for line in text.splitlines() if line.startswith(name))
 
 
-def test_a_demotion_that_only_looks_done_ends_prometheus(make: Make, write_log: WriteLog) -> None:
-    """What it shows has no leader's part any more, and it still sends: it is killed in time."""
+def test_prometheus_is_killed_if_old_queues_still_send(make: Make, write_log: WriteLog) -> None:
+    """When a demoted Prometheus still sends although it shows no leader's part, it is killed."""
     leader = make("a")
     wait_until(lambda: write_log.writes("a"), 20, "the first one leads and writes")
     other = make("b")
@@ -95,10 +95,13 @@ def test_a_demotion_that_only_looks_done_ends_prometheus(make: Make, write_log: 
     assert leader.await_end() == 128 + signal.SIGKILL, "Prometheus was killed"
 
 
-def test_an_edit_that_prometheus_would_end_by_never_reaches_it(
+def test_an_edit_with_a_missing_ca_file_is_rejected(
     start: Start, write_log: WriteLog, authority: bytes, tmp_path: Path
 ) -> None:
-    """A CA file that is missing: refused here, and taken when it is there; the leader writes on."""
+    """An edit with a missing CA file is rejected, and loaded once the file exists.
+
+    The edit never reaches Prometheus meanwhile, and the leader goes on writing.
+    """
     leader = start("a", write_url=write_log.url("a"))
     leader.await_leader()
     prometheus = leader.child.pid
@@ -121,10 +124,10 @@ def test_an_edit_that_prometheus_would_end_by_never_reaches_it(
     wait_until(lambda: write_log.writes("a", since=since), 15, "it writes on")
 
 
-def test_what_only_the_leader_needs_keeps_no_follower_from_starting(
+def test_a_follower_starts_without_a_file_of_the_leaders_part(
     start: Start, tmp_path: Path, authority: bytes
 ) -> None:
-    """It scrapes, with a warning; when the file comes, it leads."""
+    """A missing CA file of the leader's part causes a warning; the replica leads once it exists."""
     missing = tmp_path / "later.pem"
     replica = start(
         "a",

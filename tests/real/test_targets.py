@@ -1,4 +1,4 @@
-"""Targets and rules that are fetched beside a real Prometheus, which shows what it made of them."""
+"""Targets and rules are fetched beside a real Prometheus, which scrapes and evaluates them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.real.test_plain import Plain
 from tests.support import free_port, wait_until
 
 LIMIT_S = 60.0
-REFUSAL_LIMIT_S = 25.0  # half of what a reload is given by which nothing is heard
+REFUSAL_LIMIT_S = 25.0  # half of the time limit of a reload without a result
 ONE = promgen.targets(group("127.0.0.1:1"))
 TWO = promgen.targets(group("127.0.0.1:1"), group("127.0.0.1:2", shard="other"))
 NONSENSE = promgen.rules("up ==== (")
@@ -40,7 +40,7 @@ rule_files: ["{folder}/*.yml"]
 
 @pytest.fixture
 def server() -> Iterator[Promgen]:
-    """Run a Promgen-like server."""
+    """Run a server with Promgen's API."""
     part = Promgen()
     part.bodies = {TARGETS: ONE, RULES: promgen.rules()}
     yield part
@@ -48,7 +48,7 @@ def server() -> Iterator[Promgen]:
 
 
 def flags(server: Promgen, folder: Path) -> tuple[str, ...]:
-    """Return the flags that fetch targets and rules, often."""
+    """Return the flags that fetch targets and rules every 200 ms."""
     folder.mkdir(parents=True, exist_ok=True)
     return (
         f"--targets-url={server.url}{TARGETS}={folder}/t.json",
@@ -59,7 +59,7 @@ def flags(server: Promgen, folder: Path) -> tuple[str, ...]:
 
 @contextmanager
 def plain(server: Promgen, folder: Path, *more: str) -> Iterator[Plain]:
-    """Run a Prometheus that reads its own file, with files fetched beside it."""
+    """Run a Prometheus that reads its own file, with targets and rules fetched beside it."""
     part = Plain(folder / "plain")
     files = folder / "files"
     at = part.argv.index("--")
@@ -70,7 +70,7 @@ def plain(server: Promgen, folder: Path, *more: str) -> Iterator[Plain]:
 
 
 def data(url: str, path: str) -> Any:
-    """Return what Prometheus' API answers."""
+    """Return the data of an answer of Prometheus' API."""
     return requests.get(f"{url}/api/v1/{path}", timeout=5).json()["data"]
 
 
@@ -88,12 +88,12 @@ def rules(url: str) -> list[str]:
 
 
 def await_(what: Callable[[], Any], expected: Any) -> None:
-    """Wait until it is so."""
+    """Wait until `what` returns the expected value."""
     wait_until(lambda: what() == expected, LIMIT_S, f"{expected!r}")
 
 
 def failed(api: str, reason: str = "refused") -> set[str]:
-    """Return the names of the fetched files that failed for a reason, by the metrics."""
+    """Return the names of the fetched files that failed for this reason, by the metrics."""
     url = api if "://" in api else f"http://{api}"
     text = requests.get(f"{url}/_elector/metrics", timeout=5).text
     sample = rf'targets_errors_total\{{file="[^"]*/([^"/]+)",reason="{reason}"\}} [1-9]'
@@ -106,7 +106,7 @@ def reloads(part: Plain) -> int:
 
 
 def test_prometheus_scrapes_and_evaluates_what_is_fetched(server: Promgen, tmp_path: Path) -> None:
-    """Changed targets need no reload, changed rules get one; its own file it reads by itself."""
+    """Changed targets are used without a reload, and changed rules after one."""
     with plain(server, tmp_path) as part:
         await_(lambda: targets(part.url), {"127.0.0.1:1"})
         await_(lambda: rules(part.url), ["up == 0"])
@@ -121,7 +121,7 @@ def test_prometheus_scrapes_and_evaluates_what_is_fetched(server: Promgen, tmp_p
 
 
 def test_a_shard_is_kept_by_relabelling_or_by_the_flag(server: Promgen, tmp_path: Path) -> None:
-    """As Promgen documents it, and before Prometheus sees the others at all."""
+    """One shard is selected by relabelling, as Promgen documents, or by --targets-shard."""
     server.bodies[TARGETS] = TWO
     with plain(server, tmp_path / "a") as part:
         await_(lambda: targets(part.url), {"127.0.0.1:1"})
@@ -131,10 +131,11 @@ def test_a_shard_is_kept_by_relabelling_or_by_the_flag(server: Promgen, tmp_path
         assert data(part.url, "targets")["droppedTargets"] == []
 
 
-def test_rules_that_prometheus_refuses_make_room_for_the_last_good(
-    server: Promgen, tmp_path: Path
-) -> None:
-    """It goes on with those; so does a start from these files; good ones come in again."""
+def test_refused_rules_are_replaced_by_the_last_good_ones(server: Promgen, tmp_path: Path) -> None:
+    """When Prometheus refuses fetched rules, the last good ones return to the file.
+
+    Corrected rules are loaded again.
+    """
     with plain(server, tmp_path) as part:
         await_(lambda: rules(part.url), ["up == 0"])
         server.bodies[RULES] = NONSENSE
@@ -150,10 +151,10 @@ def test_rules_that_prometheus_refuses_make_room_for_the_last_good(
 
 
 @pytest.mark.parametrize("bad", ["", "b", "abd"], ids=["all good", "one bad", "three bad"])
-def test_files_of_rules_that_come_together_are_one_reload(
+def test_rule_files_fetched_together_cause_one_reload(
     server: Promgen, tmp_path: Path, bad: str
 ) -> None:
-    """Where Prometheus refuses some of them, the others are in force all the same, and soon."""
+    """Rule files fetched together cause one reload; if some are refused, the others are loaded."""
     path = {name: f"{RULES}/{name}" for name in "abcd"}
     server.bodies |= {at: promgen.rules(f"up == {n}") for n, at in enumerate(path.values(), 1)}
     server.bodies |= {path[name]: NONSENSE for name in bad}
@@ -167,12 +168,12 @@ def test_files_of_rules_that_come_together_are_one_reload(
         wait_until(lambda: failed(part.api) == refused, LIMIT_S, "refused")
         assert sorted(rules(part.url)) == expected
         if not bad:
-            assert reloads(part) == 2  # the start's own, and one for five files
+            assert reloads(part) == 2  # one at the start, and one
         assert part.stop() == 0
 
 
-def test_promtool_looks_at_rules_first(server: Promgen, tmp_path: Path) -> None:
-    """With --config-check, what it refuses never comes into the file, nor to a reload."""
+def test_promtool_checks_fetched_rules_first(server: Promgen, tmp_path: Path) -> None:
+    """With --config-check, rules that promtool refuses are not written to the file."""
     server.bodies[RULES] = NONSENSE
     check = f"--config-check={program('promtool')}"
     config = CONFIG.format(folder=tmp_path / "files")
@@ -188,7 +189,7 @@ def test_promtool_looks_at_rules_first(server: Promgen, tmp_path: Path) -> None:
 def test_a_leader_with_bad_rules_leads_on(
     server: Promgen, tmp_path: Path, start: Start, write_log: WriteLog, by_http: bool
 ) -> None:
-    """Its configuration is not blamed; with rules fetched from the start, a standby follows it."""
+    """When Prometheus refuses fetched rules, the leader goes on and its configuration is valid."""
     folder = tmp_path / "files"
     options = {"write_url": write_log.url("a"), "reloads_by_http": by_http}
     one = start("one", *flags(server, folder), **options)
@@ -210,10 +211,11 @@ def test_a_leader_with_bad_rules_leads_on(
     assert one.says_it_leads
 
 
-def test_a_kill_before_rules_are_confirmed_is_mended_by_the_next_start(
-    server: Promgen, tmp_path: Path
-) -> None:
-    """Broken rules in the file keep Prometheus from starting: the last good ones are put back."""
+def test_the_next_start_restores_the_last_good_rules(server: Promgen, tmp_path: Path) -> None:
+    """After a kill with unconfirmed, invalid rules, the next start restores the last good ones.
+
+    With the invalid rules, Prometheus would not start.
+    """
     with plain(server, tmp_path) as part:
         await_(lambda: rules(part.url), ["up == 0"])
         assert part.process is not None
@@ -232,16 +234,14 @@ def test_a_kill_before_rules_are_confirmed_is_mended_by_the_next_start(
         assert (files / "r.yml").read_bytes() == promgen.rules()
 
 
-def test_bad_rules_from_promgen_keep_no_prometheus_from_starting(
-    server: Promgen, tmp_path: Path
-) -> None:
-    """A start after a crash, with the same bad rules still served: none come before it is ready."""
+def test_rules_are_not_written_before_prometheus_is_ready(server: Promgen, tmp_path: Path) -> None:
+    """While Prometheus starts, fetched rules are not written, so invalid ones do not end it."""
     files, go = tmp_path / "files", tmp_path / "go"
     files.mkdir()
     (files / ".r.yml.good").write_bytes(promgen.rules())
     (files / "r.yml").write_bytes(NONSENSE)
     server.bodies[RULES] = NONSENSE
-    late = tmp_path / "prometheus"  # as with a long log to replay before rules are loaded
+    late = tmp_path / "prometheus"  # like a Prometheus that replays a long log before
     wait = f"until [ -e {go} ]; do sleep 0.05; done"
     late.write_text(f'#!/bin/sh\n{wait}\nexec {program("prometheus")} "$@"\n')
     late.chmod(0o755)
@@ -259,7 +259,7 @@ def test_bad_rules_from_promgen_keep_no_prometheus_from_starting(
 
 
 def test_promtool_sees_the_last_good_rules_at_a_start(server: Promgen, tmp_path: Path) -> None:
-    """They are put back before it judges the configuration, which it would refuse with bad ones."""
+    """At a start, the last good rules are restored before promtool checks the configuration."""
     files = tmp_path / "files"
     files.mkdir()
     (files / ".r.yml.good").write_bytes(promgen.rules())
@@ -270,10 +270,10 @@ def test_promtool_sees_the_last_good_rules_at_a_start(server: Promgen, tmp_path:
         assert (files / "r.yml").read_bytes() == promgen.rules()
 
 
-def test_bad_rules_keep_no_prometheus_of_others_from_starting(
+def test_a_sidecar_writes_no_rules_while_prometheus_restarts(
     server: Promgen, tmp_path: Path
 ) -> None:
-    """As a sidecar: what comes while Prometheus starts again waits until it is ready."""
+    """While a sidecar's Prometheus restarts, fetched rules wait until it is ready."""
     folder = tmp_path / "files"
     config = f"rule_files: ['{folder}/*.yml']\n"
     prometheus = Prometheus(tmp_path / "prometheus", config, "--web.enable-lifecycle")
@@ -297,10 +297,13 @@ def test_bad_rules_keep_no_prometheus_of_others_from_starting(
         assert rules(prometheus.url) == ["up == 0"]
 
 
-def test_a_prometheus_that_cannot_be_reloaded_is_told_which_flag_it_lacks(
+def test_a_reload_without_the_lifecycle_flag_names_the_flag(
     server: Promgen, tmp_path: Path
 ) -> None:
-    """By the command for cron and by the running program, whichever reloads over HTTP."""
+    """When Prometheus refuses reloads over HTTP, both programs name --web.enable-lifecycle.
+
+    Both: the command `targets` for cron, and the running sidecar.
+    """
     folder = tmp_path / "files"
     folder.mkdir()
     config = f"rule_files: ['{folder}/*.yml']\n"
@@ -327,11 +330,11 @@ def test_a_prometheus_that_cannot_be_reloaded_is_told_which_flag_it_lacks(
 
 
 def let_go(server: Promgen, go: Path) -> None:
-    """Have Prometheus begin when targets have been fetched again and again."""
+    """Let Prometheus start once targets have been fetched four times."""
     wait_until(lambda: len(asked(server, TARGETS)) >= 4, LIMIT_S, "targets are fetched")
     go.touch()
 
 
 def asked(server: Promgen, api: str) -> list[str]:
-    """Return the requests for one of Promgen's paths."""
+    """Return the requests for one path of Promgen."""
     return [path for path, _ in server.requests if path == api]
