@@ -1,6 +1,6 @@
-"""What is done to replicas that write: each does it, waits until samples come again, and returns.
+"""Faults for replicas that write; each function returns once new samples have arrived.
 
-The figures that a function returns are beside the account of the receiver.
+The figures that a function returns are given together with the receiver's account.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.real.replica import Replica
 from tests.support import let_pass, now, wait_until
 
 Figures = dict[str, float]
-SEEN = 4  # new samples of the leader, after which all before them have had their time
+SEEN = 4  # new samples of the leader, by which all before them must have arrived
 TOO_MANY = (429, {"Retry-After": "1", "Content-Length": "8"})
 
 
@@ -31,7 +31,7 @@ def machine_gone(writers: Writers) -> Figures:
 
 
 def supervisor_killed(writers: Writers) -> Figures:
-    """Kill the leader's supervisor alone, with which the rest dies."""
+    """Kill the leader's supervisor alone, with which its other processes die."""
 
     def kill(leader: Replica) -> None:
         os.kill(leader.pid, signal.SIGKILL)
@@ -46,7 +46,7 @@ def prometheus_killed(writers: Writers) -> Figures:
 
 
 def stopped(writers: Writers) -> Figures:
-    """Send the leader SIGTERM: it hands over in order."""
+    """Send the leader SIGTERM, and wait for the ordered hand-over."""
     leader = writers.await_leader()
     figures = _replaced(writers, Replica.term)
     assert leader.await_end(60) == 0, leader.tail()
@@ -54,7 +54,7 @@ def stopped(writers: Writers) -> Figures:
 
 
 def rolling_update(writers: Writers) -> Figures:
-    """Stop and start each replica in turn, from the last to the first, as a StatefulSet does."""
+    """Stop and start each replica, from the last to the first, as a StatefulSet does."""
     for replica in reversed(writers.replicas):
         replica.term()
         replica.await_end(60)
@@ -65,7 +65,7 @@ def rolling_update(writers: Writers) -> Figures:
 
 
 def gate_killed(writers: Writers) -> Figures:
-    """Kill the leader's gate alone: it starts again, and the leader stays."""
+    """Kill the leader's gate alone; it is restarted, and the leader stays."""
     leader = writers.await_leader()
     killed = leader.gate
     killed.kill()
@@ -76,7 +76,7 @@ def gate_killed(writers: Writers) -> Figures:
 
 
 def frozen(writers: Writers) -> Figures:
-    """Stop all processes of the leader where they are (SIGSTOP) until another leads, and go on."""
+    """Stop all processes of the leader with SIGSTOP until another leads, then continue them."""
     leader = writers.await_leader()
     family = leader.family()
     for process in family:
@@ -90,7 +90,7 @@ def frozen(writers: Writers) -> Figures:
 
 
 def receiver_dead_at_demotion(writers: Writers) -> Figures:
-    """Freeze the receiver, have the leader step down, and let the receiver go on."""
+    """Stop the receiver with SIGSTOP, have the leader step down, and continue the receiver."""
     leader = writers.await_leader()
     child = leader.child
     with _frozen_receiver(writers):
@@ -104,7 +104,7 @@ def receiver_dead_at_demotion(writers: Writers) -> Figures:
 
 
 def receiver_away_and_leader_gone(writers: Writers, away_s: float) -> Figures:
-    """End the receiver, kill the leader meanwhile, and start the receiver again."""
+    """Stop the receiver, kill the leader meanwhile, and start the receiver again."""
     leader = writers.await_leader()
     writers.store.stop()
     let_pass(away_s / 2)
@@ -117,7 +117,7 @@ def receiver_away_and_leader_gone(writers: Writers, away_s: float) -> Figures:
 
 
 def receiver_away_and_gate_gone(writers: Writers, away_s: float) -> Figures:
-    """End the receiver, kill the leader, and the next one's gate; start the receiver again."""
+    """Stop the receiver, kill the leader and its successor's gate, and start the receiver."""
     leader = writers.await_leader()
     writers.store.stop()
     let_pass(away_s)
@@ -133,7 +133,7 @@ def receiver_away_and_gate_gone(writers: Writers, away_s: float) -> Figures:
 
 
 def slow_receiver(writers: Writers, delay_s: float, for_s: float) -> Figures:
-    """Have each request take so long, kill the leader meanwhile, and have the receiver be quick."""
+    """Delay each request, kill the leader meanwhile, and end the delay."""
     writers.ingress.delay_s = delay_s
     let_pass(for_s)
     leader = writers.await_leader()
@@ -146,7 +146,7 @@ def slow_receiver(writers: Writers, delay_s: float, for_s: float) -> Figures:
 
 
 def too_many_requests(writers: Writers, for_s: float) -> Figures:
-    """Answer 429 with Retry-After for so long, and kill the leader meanwhile."""
+    """Answer 429 with Retry-After, kill the leader meanwhile, and accept requests again."""
     leader = writers.await_leader()
     writers.ingress.refusal = TOO_MANY
     let_pass(for_s)
@@ -159,7 +159,7 @@ def too_many_requests(writers: Writers, for_s: float) -> Figures:
 
 
 def api_server_away(writers: Writers, away_s: float) -> Figures:
-    """Cut all replicas off from the API server for so long."""
+    """Disconnect all replicas from the API server for a time."""
     assert writers.way is not None
     writers.way.refuse()
     let_pass(away_s)
@@ -169,7 +169,7 @@ def api_server_away(writers: Writers, away_s: float) -> Figures:
 
 
 def etcd_restarted(writers: Writers, away_s: float) -> Figures:
-    """End etcd, and start it again after so long."""
+    """Stop etcd, and start it again after a time."""
     assert writers.namespace is not None
     server = writers.namespace.server
     server.etcd.stop()
@@ -180,7 +180,7 @@ def etcd_restarted(writers: Writers, away_s: float) -> Figures:
 
 
 def step_down(leader: Replica) -> None:
-    """Have the leader hand over, by the command."""
+    """Have the leader hand over, by the command `step-down`."""
     argv = [sys.executable, "-m", "wrapper", "step-down", leader.api, "--force"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -194,7 +194,7 @@ def _replaced(writers: Writers, act: Callable[[Replica], None]) -> Figures:
 
 
 def _settle(writers: Writers) -> None:
-    """Wait until the receiver has new samples of the leader, whoever that is by then."""
+    """Wait until the receiver has new samples of the current leader."""
 
     def has_come() -> bool:
         leader = writers.leader()

@@ -1,4 +1,4 @@
-"""Receivers that store in many places, each here in one process: Cortex, and Thanos."""
+"""Receivers that store in several components, each here in one process: Cortex and Thanos."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ memberlist: {{bind_addr: [127.0.0.1], bind_port: {gossip}}}
 
 
 class CortexStore(Program):
-    """Cortex: what it refuses, 400 says, and the rest of the request is stored."""
+    """Cortex: it answers 400 if it refuses a sample, and stores the rest of the request."""
 
     def __init__(self, folder: Path) -> None:
         self.kind = "Cortex"
@@ -50,11 +50,11 @@ class CortexStore(Program):
         self.await_answer(f"{self.url}/ready")
 
     def samples(self, job: str, name: str = "") -> dict[str, list[Sample]]:
-        """Return what it has of the last hour; stale markers are left out."""
+        """Return its samples of the last hour, without stale markers."""
         return matrix(query(f"{self.url}/prometheus", f"{selector(job, name)}[1h]"))
 
     def refused(self) -> float:
-        """Return the requests that it answered with 400."""
+        """Return how many requests it answered with 400."""
         return metric(
             f"{self.url}/metrics",
             "cortex_request_duration_seconds_count",
@@ -64,9 +64,9 @@ class CortexStore(Program):
 
 
 class ThanosStore(Program):
-    """Thanos: a receiver that stores, and another process that answers queries.
+    """Thanos: a receiver that stores, and a second process that answers queries.
 
-    What it refuses, 409 says, and the rest of the request is stored.
+    It answers 409 if it refuses a sample, and stores the rest of the request.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -93,17 +93,17 @@ class ThanosStore(Program):
             self._querier.await_answer(f"{self._asked}/-/ready")
 
     def stop(self, *how: Any, **options: Any) -> int:
-        """End the receiver, and what answers queries."""
+        """Stop the receiver and the querier."""
         self._querier.kill()
         return super().stop(*how, **options)
 
     def samples(self, job: str, name: str = "") -> dict[str, list[Sample]]:
-        """Return what it has of the last hour, without the labels that it adds."""
+        """Return its samples of the last hour, without the labels that it adds."""
         found = query(self._asked, f"{selector(job, name)}[1h]")
         return matrix([{**each, "metric": _as_sent(each["metric"])} for each in found])
 
     def refused(self) -> float:
-        """Return the requests that it answered with 409."""
+        """Return how many requests it answered with 409."""
         return metric(
             f"{self.url}/metrics", "http_requests_total", 'code="409"', 'handler="receive"'
         )

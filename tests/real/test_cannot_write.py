@@ -1,4 +1,4 @@
-"""LeaderCannotWrite in a real Prometheus that scrapes a real leader whose storage takes nothing."""
+"""The alert LeaderCannotWrite in a real Prometheus that scrapes a leader of a failing receiver."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def lead(request: pytest.FixtureRequest, start: Start) -> Lead:
 
 
 def await_alert(folder: Path, leader: Replica) -> None:
-    """Wait until the alert is pending, for the leader's pod, with what its text names."""
+    """Wait until the alert is pending for the leader's pod, with the labels that its text uses."""
     with watching(folder, leader) as watcher:
         [found] = wait_until(lambda: watcher.query(ALERT), WITHIN_S, "the alert is pending")
     assert found["metric"]["alertstate"] == "pending"
@@ -48,19 +48,22 @@ def await_alert(folder: Path, leader: Replica) -> None:
 
 
 def test_a_storage_that_refuses(lead: Lead, write_log: WriteLog, tmp_path: Path) -> None:
-    """What is answered with 400 is lost."""
+    """When the receiver answers 400, so that samples are lost, the alert is pending."""
     write_log.status = 400
     await_alert(tmp_path, lead(write_log.url("a")))
 
 
 def test_a_storage_that_does_not_answer(lead: Lead, write_log: WriteLog, tmp_path: Path) -> None:
-    """What is answered with 503 is sent again and again."""
+    """When the receiver answers 503, so that samples are sent again, the alert is pending."""
     write_log.status = 503
     await_alert(tmp_path, lead(write_log.url("a")))
 
 
 def test_victoriametrics_and_protocol_2(lead: Lead, tmp_path: Path) -> None:
-    """It answers 204 and stores nothing, which Prometheus counts as failed."""
+    """When VictoriaMetrics gets protocol 2, the alert is pending.
+
+    It answers 204 but stores nothing; Prometheus counts the samples as failed.
+    """
     needs_protocol_2()
     with started(VictoriaStore(tmp_path / "store")) as store:
         leader = lead(store.write_url, protocol=2)
@@ -73,7 +76,7 @@ def test_victoriametrics_and_protocol_2(lead: Lead, tmp_path: Path) -> None:
 def test_a_storage_that_takes_all(
     lead: Lead, receiver: Receiver, tmp_path: Path, protocol: int
 ) -> None:
-    """In either protocol nothing fails, and the alert is silent."""
+    """When the receiver accepts all samples, in either protocol, the alert is not pending."""
     if protocol == 2:
         needs_protocol_2()
     with watching(tmp_path, lead(receiver.write_url, protocol)) as watcher:

@@ -1,4 +1,4 @@
-"""`status` and `step-down` against real replicas: over the API, and by signal beside one."""
+"""The commands `status` and `step-down` with real replicas, over the API and by a signal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PASSWORD = "wonderland"
 
 
 class Pair:
-    """A leader and a follower that know each other."""
+    """A leader and a follower that have each other as peers."""
 
     def __init__(
         self, folder: Path, log: WriteLog, *flags: str, names: tuple[str, str] = ("a", "b")
@@ -53,13 +53,13 @@ class Pair:
         return leader, follower
 
     def close(self) -> None:
-        """End both."""
+        """Stop both."""
         self._stack.close()
 
 
 @pytest.fixture
 def pair(tmp_path: Path, write_log: WriteLog) -> Iterator[tuple[Replica, Replica]]:
-    """Give two replicas whose API anybody may ask."""
+    """Give two replicas whose API needs no password."""
     made = Pair(tmp_path, write_log)
     yield made.start()
     made.close()
@@ -67,7 +67,7 @@ def pair(tmp_path: Path, write_log: WriteLog) -> Iterator[tuple[Replica, Replica
 
 @pytest.fixture
 def protected(tmp_path: Path, write_log: WriteLog) -> Iterator[tuple[Replica, Replica]]:
-    """Give two replicas whose API wants a password."""
+    """Give two replicas whose API needs a password."""
     web = tmp_path / "web.yml"
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
     web.write_text(f"basic_auth_users: {{alice: {hashed}}}\n")
@@ -89,7 +89,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def status(replica: Replica, **asking: Any) -> dict[str, Any]:
-    """Return what a replica says of itself."""
+    """Return a replica's status."""
     told: dict[str, Any] = requests.get(
         f"{replica.api}/_elector/status", timeout=5, **asking
     ).json()
@@ -97,7 +97,7 @@ def status(replica: Replica, **asking: Any) -> dict[str, Any]:
 
 
 def await_follower_ready(leader: Replica, **asking: Any) -> None:
-    """Wait until the leader knows that another could take over."""
+    """Wait until the leader's API shows that the other replica could take over."""
 
     def is_known() -> bool:
         told = requests.get(f"{leader.api}/_elector/fleet", timeout=5, **asking).json()["replicas"]
@@ -111,7 +111,7 @@ def await_follower_ready(leader: Replica, **asking: Any) -> None:
 
 
 def test_the_fleet_is_a_table(pair: tuple[Replica, Replica]) -> None:
-    """A line for each replica; 0 while one leads, and 1 when nobody is left who could say so."""
+    """`status` prints a table with one line per replica, and exits with 0 while one leads."""
     leader, follower = pair
     await_follower_ready(leader)
     done = run("status", follower.api)
@@ -124,8 +124,11 @@ def test_the_fleet_is_a_table(pair: tuple[Replica, Replica]) -> None:
     ]
 
 
-def test_a_step_down_by_signal_hands_over_and_keeps_out(pair: tuple[Replica, Replica]) -> None:
-    """The other leads; the first keeps out although that one goes, and after a restart."""
+def test_step_down_with_a_pause_hands_over_and_lasts(pair: tuple[Replica, Replica]) -> None:
+    """After step-down --for, the other replica leads.
+
+    The pause lasts also when no replica leads, and after a restart.
+    """
     leader, follower = pair
     await_follower_ready(leader)
     done = run("step-down", leader.api, "--for=10m")
@@ -145,8 +148,11 @@ def test_a_step_down_by_signal_hands_over_and_keeps_out(pair: tuple[Replica, Rep
         leader.await_leader(20)
 
 
-def test_a_follower_is_kept_out_for_longer_or_shorter(pair: tuple[Replica, Replica]) -> None:
-    """Nobody has to take over from it, and it leads when it is kept out no longer."""
+def test_a_followers_pause_can_be_changed_and_ended(pair: tuple[Replica, Replica]) -> None:
+    """A follower's pause can be shortened and ended; after its end the follower leads.
+
+    `step-down --for=0s` of a leader is refused, and the leader goes on.
+    """
     leader, follower = pair
     refused = run("step-down", leader.api, "--for=0s")
     assert (refused.returncode, refused.stdout) == (2, "")
@@ -167,8 +173,11 @@ def test_a_follower_is_kept_out_for_longer_or_shorter(pair: tuple[Replica, Repli
     follower.await_leader(60)
 
 
-def test_nobody_ready_to_take_over_is_a_reason_to_refuse(pair: tuple[Replica, Replica]) -> None:
-    """Unless it is forced; and a follower has nothing to hand over."""
+def test_step_down_is_refused_if_no_replica_could_take_over(pair: tuple[Replica, Replica]) -> None:
+    """If no other replica is ready, step-down is refused unless forced.
+
+    For a follower it is refused too.
+    """
     leader, follower = pair
     done = run("step-down", follower.api)
     assert (done.returncode, done.stdout) == (2, "")
@@ -187,7 +196,7 @@ def test_nobody_ready_to_take_over_is_a_reason_to_refuse(pair: tuple[Replica, Re
 
 
 def test_a_step_down_over_a_protected_api(protected: tuple[Replica, Replica]) -> None:
-    """With a password, and with the password only."""
+    """With a password in the API's file, step-down works only with that password."""
     leader, follower = protected
     await_follower_ready(leader, auth=("alice", PASSWORD))
     assert run("step-down", leader.api).returncode == 2
@@ -200,7 +209,7 @@ def test_a_step_down_over_a_protected_api(protected: tuple[Replica, Replica]) ->
 
 
 def test_the_supervisor_is_found_by_its_whole_address(pair: tuple[Replica, Replica]) -> None:
-    """Another one may listen on the same port of another address of this machine."""
+    """The supervisor is found by address and port: another may use the port on another address."""
     leader, _ = pair
     host, port = leader.api.removeprefix("http://").split(":")
     assert supervisor_on(host, int(port)).pid == psutil.Process(leader.web.pid).ppid()
@@ -209,10 +218,10 @@ def test_the_supervisor_is_found_by_its_whole_address(pair: tuple[Replica, Repli
         supervisor_on("127.0.0.2", int(port))
 
 
-def test_a_file_says_how_the_api_is_asked(
+def test_status_reads_the_password_from_http_config(
     protected: tuple[Replica, Replica], tmp_path: Path
 ) -> None:
-    """Its password, where the URL has none."""
+    """`status` uses the password in the file of --http-config, if the URL has none."""
     leader, _ = protected
     file = tmp_path / "http.yml"
     file.write_text(f"basic_auth: {{username: alice, password: {PASSWORD}}}\n")

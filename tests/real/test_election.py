@@ -41,20 +41,20 @@ def start(tmp_path: Path, namespace: Namespace) -> Iterator[Start]:
 
 @pytest.fixture
 def pair(start: Start, write_log: WriteLog) -> tuple[Replica, Replica]:
-    """Give a leader and a follower that are both settled."""
+    """Start a leader, then a follower."""
     return settled(start, write_log)
 
 
 @pytest.fixture
 def patient_pair(start: Start, write_log: WriteLog) -> tuple[Replica, Replica]:
-    """Give the same with a lease that outlasts whatever keeps a busy machine from being quick."""
+    """Start both with a lease that outlasts all delays of a busy machine."""
     return settled(start, write_log, *PATIENT)
 
 
 def settled(start: Start, write_log: WriteLog, *flags: str) -> tuple[Replica, Replica]:
-    """Start a leader and a follower, and wait until both are what they are.
+    """Start a leader, then a follower, and wait until the follower knows the leader.
 
-    A follower counts the lease from when it first sees it, which on a busy machine is long after
+    A follower measures the lease from when it first sees it, which on a busy machine is long after
     its Prometheus is ready.
     """
     leader = start("prometheus-0", *flags, write_url=write_log.url("prometheus-0"))
@@ -66,12 +66,12 @@ def settled(start: Start, write_log: WriteLog, *flags: str) -> tuple[Replica, Re
 
 
 def moment(lease: Any, name: str) -> float:
-    """Return a time that stands in a lease."""
+    """Return a time of the lease's spec."""
     return datetime.fromisoformat(lease["spec"][name]).timestamp()
 
 
 def test_exactly_one_replica_has_remote_write(pair: tuple[Replica, Replica]) -> None:
-    """The leader's Prometheus has remote_write in force, the follower's has none."""
+    """Only the leader's Prometheus has loaded remote_write, and both APIs agree."""
     leader, follower = pair
     assert leader.has_remote_write
     assert not follower.has_remote_write
@@ -102,10 +102,10 @@ def test_the_lease_reads_as_client_go_writes_it(
     assert MICRO_TIME.match(spec["renewTime"])
 
 
-def test_a_vanished_leader_is_replaced_when_its_lease_runs_out(
+def test_a_killed_leader_is_replaced_when_its_lease_expires(
     pair: tuple[Replica, Replica], namespace: Namespace, write_log: WriteLog
 ) -> None:
-    """Killed with -9: not before the lease has run out, and soon after; its Prometheus dies too."""
+    """When the leader is killed, its Prometheus dies, and the other leads after the expiry."""
     leader, follower = pair
     child = leader.child
     wait_until(lambda: write_log.writes("prometheus-0"), 15, "the leader writes")
@@ -125,7 +125,7 @@ def test_a_vanished_leader_is_replaced_when_its_lease_runs_out(
 def test_a_leader_that_is_asked_to_stop_is_replaced_at_once(
     patient_pair: tuple[Replica, Replica], namespace: Namespace
 ) -> None:
-    """SIGTERM: demoted, released, replaced long before the lease would run out; exit status 0."""
+    """On SIGTERM the leader releases the lease, and the other leads long before the expiry."""
     leader, follower = patient_pair
     asked_at = time.monotonic()
     leader.term()
@@ -138,9 +138,7 @@ def test_a_leader_that_is_asked_to_stop_is_replaced_at_once(
     assert lease["spec"]["leaseTransitions"] == 1
 
 
-def test_real_samples_reach_a_real_receiver_from_one_leader_after_the_other(
-    start: Start, receiver: Receiver
-) -> None:
+def test_a_receiver_gets_samples_of_successive_leaders(start: Start, receiver: Receiver) -> None:
     """A receiving Prometheus gets samples of the first leader, then of the second."""
     replicas = [start(name, write_url=receiver.write_url) for name in ("a", "b")]
     wait_until(lambda: sum(replica.has_remote_write for replica in replicas), 15, "one leads")
@@ -157,11 +155,14 @@ def test_real_samples_reach_a_real_receiver_from_one_leader_after_the_other(
 def test_a_dead_prometheus_ends_its_wrapper_and_frees_the_lease(
     patient_pair: tuple[Replica, Replica], number: signal.Signals
 ) -> None:
-    """Prometheus killed: the other leads at once, the wrapper exits with 128 + the signal."""
+    """When the leader's Prometheus dies, the other leads at once, and the wrapper exits.
+
+    Its status is 128 + the signal for SIGKILL, and Prometheus' own for SIGABRT.
+    """
     leader, follower = patient_pair
     os.kill(leader.child.pid, number)
     killed_at = time.monotonic()
     follower.await_leader()
     assert time.monotonic() - killed_at < PATIENT_LEASE_S / 2, "its lease would last longer"
-    expected = 128 + number if number == signal.SIGKILL else 2  # Go's own answer to SIGABRT
+    expected = 128 + number if number == signal.SIGKILL else 2  # Go exits with 2
     assert leader.await_end() == expected

@@ -1,4 +1,4 @@
-"""Rights, namespaces and tokens: each trouble is said once, and mended without a restart."""
+"""Missing rights, namespaces and tokens are logged once; no restart is needed afterwards."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tests.real.replica import Replica
 from tests.support import let_pass, now, wait_until
 
 
-def await_said_once(replica: Replica, *words: str) -> None:
-    """Wait for a warning with these words; in two renewals' time and more there is no second.
+def await_logged_once(replica: Replica, *words: str) -> None:
+    """Wait for a warning with these words, and check that it is not repeated for a lease duration.
 
-    On a busy machine a request may have run into its limit before.
+    On a busy machine a request may have failed at its time limit before.
     """
     wait_until(lambda: own_lines(replica, "warn", *words), 10, "it says so")
     said_at = now()
@@ -23,7 +23,7 @@ def await_said_once(replica: Replica, *words: str) -> None:
 
 
 def grant(fleet: Fleet, *verbs: str) -> None:
-    """Let the service account do just this with the lease."""
+    """Grant the service account exactly these verbs on the lease."""
     place = f"{RBAC}/{fleet.namespace.name}/roles/elector"
     role: dict[str, Any] = fleet.namespace.server.call("GET", place).json()
     role["rules"][0]["verbs"] = list(verbs)
@@ -31,18 +31,21 @@ def grant(fleet: Fleet, *verbs: str) -> None:
 
 
 def start_leader(fleet: Fleet) -> tuple[Replica, Proxy]:
-    """Start one that leads, and return its way to the server too."""
+    """Start a leader; return it and its proxy to the API server."""
     way = fleet.proxy()
     replica = fleet.start("a", through=way)
     replica.await_leader()
     return replica, way
 
 
-def test_a_right_that_is_taken_is_named_once(fleet: Fleet) -> None:
-    """Without update the leader steps down, asks now and then, and leads when it has it again."""
+def test_a_revoked_right_is_logged_once(fleet: Fleet) -> None:
+    """Without the right to update, the leader steps down, and leads once it is granted again.
+
+    The missing right is logged once, and requests are retried rarely.
+    """
     leader, way = start_leader(fleet)
     grant(fleet, "get", "watch")
-    await_said_once(leader, "(403)", "may not update", "get, update, watch and create")
+    await_logged_once(leader, "(403)", "may not update", "get, update, watch and create")
     assert not leader.has_remote_write
     asked = way.count("update", "get", "create", since=now() - 2)
     assert asked <= 2 * 6 + 1, "a pair each 0.4 s at most, and a window cuts one"
@@ -50,30 +53,33 @@ def test_a_right_that_is_taken_is_named_once(fleet: Fleet) -> None:
     leader.await_leader(SPARE_S)
 
 
-def test_a_right_to_watch_that_is_missing_is_named_until_it_is_there(fleet: Fleet) -> None:
-    """A standby follows all the same, and its status says what to grant."""
+def test_a_missing_right_to_watch_is_reported_until_granted(fleet: Fleet) -> None:
+    """Without the right to watch, a follower still follows, and its status reports the right."""
     start_leader(fleet)
     grant(fleet, "get", "update")
     standby = fleet.start("b")
-    await_said_once(standby, "(403)", "may not watch", "get, update, watch and create")
+    await_logged_once(standby, "(403)", "may not watch", "get, update, watch and create")
     assert "may not watch" in problem_of_lease(standby)
     assert not standby.says_it_leads
     grant(fleet, "get", "update", "watch")
     wait_until(lambda: not problem_of_lease(standby), 60, "it is told no more")
 
 
-def test_a_token_that_has_expired_is_said_once_and_read_again(fleet: Fleet) -> None:
-    """401 until the token file has a new one; then it leads again, without a restart."""
+def test_an_expired_token_is_logged_once_and_read_again(fleet: Fleet) -> None:
+    """With an expired token the leader steps down; it leads once the file has a new token."""
     leader, _ = start_leader(fleet)
     fleet.namespace.token_file.write_text("expired")
-    await_said_once(leader, "(401)")
+    await_logged_once(leader, "(401)")
     assert not leader.has_remote_write
     fleet.namespace.renew_token()
     leader.await_leader(SPARE_S)
 
 
-def test_a_namespace_that_is_missing_is_named_once(fleet: Fleet) -> None:
-    """It follows, asks now and then, and leads once the namespace has been created."""
+def test_a_missing_namespace_is_logged_once(fleet: Fleet) -> None:
+    """With a missing namespace, a replica leads once the namespace has been created.
+
+    Until then this is logged once, and requests are retried rarely.
+    """
     server, way = fleet.namespace.server, fleet.proxy()
     name = f"{fleet.namespace.name}-later"
     (fleet.folder / "token").write_text(ADMIN_TOKEN)
@@ -85,7 +91,7 @@ def test_a_namespace_that_is_missing_is_named_once(fleet: Fleet) -> None:
     there = [word for word in replica.argv if word.startswith("--kubeconfig=")]
     replica.argv[replica.argv.index(there[0])] = f"--kubeconfig={config}"
     fleet.begin(replica)
-    await_said_once(replica, name, "--lease-namespace")
+    await_logged_once(replica, name, "--lease-namespace")
     asked = way.count("update", "get", "create", since=now() - 2)
     assert asked <= 2 * 6 + 1, "a pair each 0.4 s at most, and a window cuts one"
     server.make("/api/v1/namespaces", {"metadata": {"name": name}})

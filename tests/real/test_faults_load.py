@@ -1,4 +1,4 @@
-"""Work for the wrapper, and for Prometheus: renewals go on meanwhile, and nobody is killed."""
+"""Under load, of the wrapper or of Prometheus, renewals continue and nothing is killed."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ JOB = """\
 
 
 def renew_times(way: Proxy) -> list[datetime]:
-    """Return when each renewal was made that came by, as the Lease itself says."""
+    """Return the renewTime of each renewal that passed the proxy."""
     bodies = [json.loads(each.body) for each in tuple(way.asked) if each.verb == "update"]
     return [datetime.fromisoformat(each["spec"]["renewTime"]) for each in bodies]
 
 
 def test_a_lease_is_not_lost_while_a_large_configuration_is_read(fleet: Fleet) -> None:
-    """10,000 jobs are read, rendered and reloaded by a leader: it renews in time all the while."""
+    """While a leader loads 10,000 jobs, it renews its lease within the renew deadline."""
     leader = fleet.start("a", "--rehash-period=1h", through=(way := fleet.proxy()))
     leader.await_leader()
     text = leader.config.read_text()
@@ -44,7 +44,7 @@ def test_a_lease_is_not_lost_while_a_large_configuration_is_read(fleet: Fleet) -
     os.kill(leader.pid, signal.SIGHUP)
 
     wait_until(lambda: leader.output.stat().st_size > 3_000_000, 30, "it has been rendered")
-    let_pass(LEASE_S)  # Prometheus is at work on it, and busy
+    let_pass(LEASE_S)  # Prometheus is busy loading it
     worked_until = now()
     wait_until(lambda: way.count("update", since=worked_until), LEASE_S, "it goes on renewing")
     times = renew_times(way)
@@ -56,13 +56,16 @@ def test_a_lease_is_not_lost_while_a_large_configuration_is_read(fleet: Fleet) -
     assert (promotions(leader), demotions(leader)) == (1, 0)
 
 
-def test_clients_that_use_up_all_connections_keep_no_leader_from_handing_over(fleet: Fleet) -> None:
-    """Prometheus takes no more; the wrapper has its own already, and hears of the demotion."""
+def test_a_hand_over_works_when_clients_use_all_connections(fleet: Fleet) -> None:
+    """When clients use all of Prometheus' connections, an ordered hand-over still works.
+
+    The wrapper has kept a connection of its own, by which the demotion is confirmed.
+    """
     room = 8
     leader, other = fleet.pair(child_flags=(f"--web.max-connections={room}",))
     host, port = leader.address.split(":")
     with ExitStack() as clients:
-        for _ in range(2 * room):  # those that are not taken yet wait for those that are
+        for _ in range(2 * room):  # connections beyond the limit wait in the backlog
             clients.enter_context(socket.create_connection((host, int(port))))
         let_pass(1.5 * LEASE_S)
         assert fleet.log.turns() == [leader.name], "it is healthy and goes on writing"

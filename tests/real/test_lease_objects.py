@@ -1,4 +1,4 @@
-"""Leases that a real API server stores as anybody with the right writes them: they can be taken."""
+"""A lease can be taken over whatever another program has written to the Lease."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wrapper.model.lease import LeaseUnavailable, LeaseView
 
 TERMS = LeaseTerms("me", "pod-1", 15.0, 10.0, 2.0, 13.95)
 NOW, WALL = 1000.0, "2026-01-02T03:04:05.000006Z"
-FULL = 256 << 10  # bytes of all annotations that the server stores
+FULL = 256 << 10  # the bytes of all annotations that the API server accepts
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 long = st.builds(str.__mul__, st.sampled_from("a\x00é😀["), st.sampled_from([600, 9000, 60_000]))
 times = st.sampled_from(
@@ -54,7 +54,7 @@ notes = (
 
 @pytest.fixture
 def lock(namespace: Namespace) -> KubernetesLease:
-    """Give a lock of a Lease that exists."""
+    """Give a lock on a Lease that exists."""
     made = KubernetesLease("prometheus", "", str(namespace.kubeconfig), "pod-1", 5.0)
     made.write(lease_rules.next_record(LeaseView(), TERMS, WALL), None)
     return made
@@ -67,7 +67,10 @@ def test_whatever_the_server_stores_can_be_read_and_replaced(
     spec: dict[str, Any],
     annotations: dict[str, str] | None,
 ) -> None:
-    """Once its duration is over the lease is ours; full annotations keep it, and that is told."""
+    """Any Lease that the server stores can be read, and taken over after its duration.
+
+    If its annotations leave no room for ours, the write fails with an error that says what to do.
+    """
     lease = namespace.lease()
     assert lease is not None
     full = {"x/y": "a" * (FULL - 10)}

@@ -1,4 +1,4 @@
-"""Our lines between those of a real Prometheus, whatever its version: they have one form."""
+"""Our log lines have the form of those of Prometheus, whatever its version."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.real.parts import WriteLog
 from tests.real.replica import Replica
 from tests.support import free_port, wait_until
 
-# A line of Prometheus that has a component, as each of ours: said by 2.42 and by 3.16.
+# A line of Prometheus that has a component, as ours have; both 2.42 and 3.16 write it.
 WITH_COMPONENT = "Start listening for connections"
 HEAD = frozenset({"time", "ts", "level", "source", "caller", "component", "msg"})
 ELSEWHERE = {"TZ": "Europe/Berlin"}  # Prometheus 3 writes local time, 2 does not
 
 
 def form_of(line: LogLine, *, is_json: bool) -> tuple[object, ...]:
-    """Return what all lines of one form have in common: keys, their order, time, level, source."""
+    """Return the form of a line: keys and their order, forms of time, level and source."""
     level = re.search(r'\blevel"?[:=]"?([A-Za-z]+)', line.text)
     assert level is not None
     fraction = r"\.\d{1,9}" if is_json else r"\.\d{3}"  # in JSON, 3.x writes up to nanoseconds
@@ -32,10 +32,10 @@ def form_of(line: LogLine, *, is_json: bool) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("form", ["logfmt", "json"])
-def test_all_our_processes_write_as_prometheus_does(
+def test_all_our_processes_use_the_form_of_prometheus(
     start: Start, write_log: WriteLog, form: str
 ) -> None:
-    """The supervisor, the web server and the gate; by the version, and by its --log.format."""
+    """Supervisor, web server and gate log in the form of Prometheus' version and --log.format."""
     leader = start_with_gate(start, "a", write_log, form)
     leader.await_leader()
     standby = start_with_gate(start, "b", write_log, form)
@@ -57,7 +57,7 @@ def test_all_our_processes_write_as_prometheus_does(
 
 
 def start_with_gate(start: Start, name: str, write_log: WriteLog, form: str) -> Replica:
-    """Start a replica whose Prometheus writes its log in this form."""
+    """Start a replica with a gate, whose Prometheus uses this log format."""
     return start(
         name,
         "--remote-write-gate",
@@ -69,21 +69,21 @@ def start_with_gate(start: Start, name: str, write_log: WriteLog, form: str) -> 
 
 
 def held_bytes(replica: Replica) -> int:
-    """Return how much its gate holds."""
+    """Return the size of the samples that its gate holds."""
     status = requests.get(f"{replica.api}/_elector/status", timeout=2).json()
     return sum(each["held_bytes"] for each in status["gate"]["endpoints"])
 
 
-def test_what_prometheus_is_told_to_leave_out_we_leave_out(start: Start) -> None:
-    """By its --log.level."""
+def test_the_log_level_of_prometheus_applies_to_our_lines(start: Start) -> None:
+    """With Prometheus' --log.level=warn, no line of level debug or info is logged."""
     replica = start("a", child_flags=("--log.level=warn",))
     replica.await_ready()
     levels = {each.level for each in read_log(replica.log.read_text())}
     assert not levels & {"debug", "info"}
 
 
-def test_a_form_that_is_told_wins(start: Start) -> None:
-    """Whatever Prometheus writes."""
+def test_log_format_overrides_the_form_of_prometheus(start: Start) -> None:
+    """With --log-format, our lines have that format, whatever Prometheus' lines have."""
     replica = start("a", "--log-format=go-kit-json", "--log-level=info")
     replica.await_ready()
     ours = [each for each in read_log(replica.log.read_text()) if each.is_ours]

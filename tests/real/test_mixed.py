@@ -1,6 +1,7 @@
-"""One election with client-go's own example as the other candidate, which this package can replace.
+"""An election with client-go's example as the other candidate, which this package can replace.
 
-Its durations are fixed: 60 s, 15 s, 5 s. It prints when it begins to lead, and when it has ended.
+The durations of the example are fixed: 60 s, 15 s and 5 s. It logs when it begins to lead, and when
+it stops.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from tests.real.parts import Namespace, Program, program
 from tests.real.replica import Replica
 from tests.support import let_pass, now, wait_until
 
-RETRY_S = 5.0 * 2.2  # its retry period with its jitter
+RETRY_S = 5.0 * 2.2  # its retry period, with jitter
 
 
 class GoCandidate(Program):
-    """client-go's example; what it says of its own leadership is in its log."""
+    """client-go's example; its log shows whether it leads."""
 
     def __init__(self, folder: Path, namespace: Namespace, name: str = "go") -> None:
         argv = [program("leader-election"), f"--kubeconfig={namespace.kubeconfig}", f"--id={name}"]
@@ -32,7 +33,7 @@ class GoCandidate(Program):
 
     @property
     def leads(self) -> bool:
-        """Whether it says that it leads: it has begun to, and not ended."""
+        """Whether, by its log, it has begun to lead and not stopped."""
         said = re.findall(r"Controller loop|[Ll]eader lost", self.tail(1 << 20))
         return self.is_running and said[-1:] == ["Controller loop"]
 
@@ -46,22 +47,22 @@ def go(tmp_path: Path, namespace: Namespace) -> Iterator[GoCandidate]:
 
 
 def transitions(fleet: Fleet) -> int:
-    """Return how often the lease has changed hands."""
+    """Return how often the lease has changed its holder."""
     lease = fleet.namespace.lease()
     assert lease is not None
     return int(lease["spec"]["leaseTransitions"])
 
 
 def await_leader(go: GoCandidate, ours: Replica | None, timeout_s: float) -> None:
-    """Wait until it leads; from then on ours must not have remote_write in force, or have ended."""
+    """Wait until client-go leads; then our Prometheus must have no remote_write, or be dead."""
     wait_until(lambda: go.leads, timeout_s, "client-go's candidate leads")
     if ours is not None:
         with contextlib.suppress(OSError):
             assert not ours.has_remote_write
 
 
-def test_the_lease_goes_back_and_forth_by_release(fleet: Fleet, go: GoCandidate) -> None:
-    """Each gives it back at its end: the other leads then and not before, and counts alike."""
+def test_a_lease_released_by_one_program_goes_to_the_other(fleet: Fleet, go: GoCandidate) -> None:
+    """When one program releases the lease, the other acquires it, and not before."""
     go.start()
     await_leader(go, None, 5)
     assert transitions(fleet) == 0
@@ -87,8 +88,8 @@ def test_the_lease_goes_back_and_forth_by_release(fleet: Fleet, go: GoCandidate)
     assert fleet.log.writes()[-1].at < now() - 0.02
 
 
-def test_the_lease_goes_back_and_forth_by_expiry(fleet: Fleet, go: GoCandidate) -> None:
-    """Each is killed: the other leads when the lease has run out and not before."""
+def test_a_lease_that_expires_goes_to_the_other_program(fleet: Fleet, go: GoCandidate) -> None:
+    """When one program is killed, the other acquires the lease after the expiry, and not before."""
     ours = fleet.start("ours")
     ours.await_leader()
     go.start()
@@ -109,7 +110,7 @@ def test_the_lease_goes_back_and_forth_by_expiry(fleet: Fleet, go: GoCandidate) 
 
 
 def shorten(fleet: Fleet, duration_s: int) -> None:
-    """Cut the minute that a dead holder's lease would last, to save time."""
+    """Shorten the lease of a dead holder, which would last a minute."""
     lease = fleet.namespace.lease()
     assert lease is not None
     lease["spec"]["leaseDurationSeconds"] = duration_s

@@ -1,4 +1,4 @@
-"""In front of Prometheus with nothing set: it behaves as if Prometheus were started directly."""
+"""In front of Prometheus and without settings, it behaves like Prometheus started directly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONFIG = "scrape_configs: [{{job_name: {job}}}]\n"
 
 
 class Plain(Program):
-    """Prometheus with the wrapper in front and no setting but where its API listens."""
+    """Prometheus with the wrapper in front, and no setting but the address of its API."""
 
     def __init__(self, folder: Path, *flags: str, api: str = "") -> None:
         self.data, self.config = folder / "data", folder / "given/prometheus.yml"
@@ -38,7 +38,7 @@ class Plain(Program):
         self.await_answer(f"{self.url}/-/ready")
 
     def has_job(self, name: str) -> bool:
-        """Tell whether Prometheus has this job's configuration in force."""
+        """Tell whether Prometheus has loaded a configuration with this job."""
         return f"job_name: {name}\n" in applied_config(self.url)
 
 
@@ -49,8 +49,8 @@ def plain(tmp_path: Path) -> Iterator[Plain]:
         yield part
 
 
-def test_it_reads_its_own_file_and_nothing_is_written_beside(plain: Plain) -> None:
-    """The flag is as it was given; no folder of ours is in the data, and nothing near the file."""
+def test_prometheus_reads_its_own_file_and_no_other_is_written(plain: Plain) -> None:
+    """Prometheus keeps its --config.file, and no file is written beside it or in the data."""
     flags = requests.get(f"{plain.url}/api/v1/status/flags", timeout=5).json()["data"]
     assert flags["config.file"] == str(plain.config)
     assert not (plain.data / "prometheus-elector").exists()
@@ -58,7 +58,7 @@ def test_it_reads_its_own_file_and_nothing_is_written_beside(plain: Plain) -> No
 
 
 def test_a_reload_over_http_answers_for_the_file_as_it_is(plain: Plain) -> None:
-    """500 for a bad edit, at once, and 200 once it is mended."""
+    """A reload over HTTP answers 500 for an invalid file, and 200 once it is corrected."""
     plain.config.write_text("no_such_field: 1\n")
     assert requests.post(f"{plain.url}/-/reload", timeout=30).status_code == 500
     plain.config.write_text(CONFIG.format(job="second"))
@@ -67,7 +67,7 @@ def test_a_reload_over_http_answers_for_the_file_as_it_is(plain: Plain) -> None:
 
 
 def test_hup_reloads_and_nothing_else_does(plain: Plain) -> None:
-    """An edit is in force after SIGHUP."""
+    """An edit is loaded only after SIGHUP."""
     plain.config.write_text(CONFIG.format(job="second"))
     assert plain.has_job("first")
     assert plain.process is not None
@@ -75,10 +75,11 @@ def test_hup_reloads_and_nothing_else_does(plain: Plain) -> None:
     wait_until(lambda: plain.has_job("second"), 15, "the edit is in force")
 
 
-def test_signals_in_quick_succession_are_one_request(plain: Plain) -> None:
-    """As from coreutils' `timeout`, which sends two: Prometheus stops in order, with status 0.
+def test_repeated_sigterms_stop_prometheus_in_order(plain: Plain) -> None:
+    """Repeated SIGTERMs stop Prometheus in order, with status 0, and do not kill it.
 
-    So does a signal at the very end, when Python has given its handlers up.
+    coreutils' `timeout` sends two. They may even arrive at the very end, when Python has removed
+    its signal handlers.
     """
     assert plain.process is not None
     first_at = now()
@@ -90,14 +91,16 @@ def test_signals_in_quick_succession_are_one_request(plain: Plain) -> None:
 
 
 def test_its_api_tells_that_it_is_ready(plain: Plain) -> None:
-    """The API is there, and ready when Prometheus is."""
+    """The API reports that it is ready and alive."""
     plain.await_answer(f"http://{plain.api}/_elector/readyz")
     answer = requests.get(f"http://{plain.api}/_elector/healthz", timeout=5)
     assert answer.status_code == 200
 
 
-def test_a_port_that_is_taken_stops_no_prometheus(plain: Plain, tmp_path: Path) -> None:
-    """Without its API it goes on supervising: Prometheus runs, and TERM ends it with 0."""
+def test_prometheus_runs_although_the_port_of_the_api_is_taken(
+    plain: Plain, tmp_path: Path
+) -> None:
+    """If the API's port is taken, this is logged, and Prometheus runs until SIGTERM."""
     plain.await_answer(f"http://{plain.api}/_elector/healthz")
     with started(Plain(tmp_path / "other", api=plain.api)) as other:
         taken = f"--api-listen-address={plain.api}"
@@ -114,10 +117,10 @@ def test_a_port_that_is_taken_stops_no_prometheus(plain: Plain, tmp_path: Path) 
         (("--config.file=/none/prometheus.yml",), 2, "/none/prometheus.yml"),
     ],
 )
-def test_what_prometheus_says_and_ends_with_is_passed_on(
+def test_prometheus_output_and_exit_status_are_passed_on(
     flags: tuple[str, ...], status: int, said: str, tmp_path: Path
 ) -> None:
-    """Questions, bad flags and a missing file are Prometheus' own business."""
+    """For --version, bad flags and a missing file, output and status are those of Prometheus."""
     argv = [sys.executable, "-m", "wrapper", "--", program("prometheus"), *flags]
     part = Program("asked", argv, tmp_path)
     part.start()

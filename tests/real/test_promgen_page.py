@@ -143,7 +143,7 @@ def test_a_silent_queue(
 
 
 def test_promtool_takes_the_configuration_before_the_first_fetch(tmp_path: Path) -> None:
-    """promtool accepts the page's configuration before any of its files has been fetched."""
+    """Promtool accepts the page's configuration before any of its files has been fetched."""
     file = tmp_path / "prometheus.yml"
     file.write_text(_placed(example("yaml", "scrape_configs:"), {"/etc/prometheus/": "not-yet/"}))
     _promtool("check", "config", file)

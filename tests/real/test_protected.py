@@ -1,4 +1,4 @@
-"""A real Prometheus behind TLS and a password, and our API beside it under the same file."""
+"""A real Prometheus with TLS and a password, and our API with the same file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from wrapper.access.web_access import WebAccess
 from wrapper.documents.problems import ConfigurationError
 
 ALICE = ("alice", "wonderland")
-HASH = "$2b$04$abcdefghijklmnopqrstuujZkTwHUiJ9XdZPwKfcfDo7dMp5DjlTu"  # of that, cheap
+HASH = "$2b$04$abcdefghijklmnopqrstuujZkTwHUiJ9XdZPwKfcfDo7dMp5DjlTu"  # of that password; cheap
 PAIR = "cert_file: server.pem, key_file: server.key"
 SUITE = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
 USERS = f"basic_auth_users: {{alice: {HASH}}}\n"
@@ -50,7 +50,7 @@ def web_config(tmp_path: Path, authority: Authority) -> Path:
 
 @pytest.fixture
 def http_config(tmp_path: Path, authority: Authority) -> Path:
-    """Give what a client of such a server needs."""
+    """Give the client's configuration for such a server."""
     path = tmp_path / "http.yml"
     path.write_text(
         f"tls_config: {{ca_file: {authority.file}}}\n"
@@ -60,13 +60,13 @@ def http_config(tmp_path: Path, authority: Authority) -> Path:
 
 
 def ask(authority: Authority, url: str, **options: Any) -> requests.Response:
-    """Ask as alice, trusting the CA."""
+    """Send a GET as alice, with the CA trusted."""
     options = {"auth": ALICE, "verify": str(authority.file), "timeout": 10, **options}
     return requests.get(url, **options)
 
 
 class Protected(Replica):
-    """A replica of which everything is behind TLS and a password."""
+    """A replica whose API and Prometheus need TLS and a password."""
 
     def __init__(
         self, folder: Path, name: str, web_config: Path, http_config: Path, *flags: str, **more: Any
@@ -83,7 +83,7 @@ class Protected(Replica):
 def replica(
     tmp_path: Path, web_config: Path, http_config: Path, write_log: WriteLog
 ) -> Callable[[str, str], Protected]:
-    """Give what makes a replica of a name, which is reloaded by signal or by http."""
+    """Give a function that makes a replica, which reloads by signal or by HTTP."""
 
     def make(name: str, reloaded_by: str) -> Protected:
         lock = f"--lease-lock=file:{tmp_path / 'election.lock'}"
@@ -100,7 +100,7 @@ def replica(
 def test_a_protected_prometheus_is_elected_reloaded_and_proxied(
     authority: Authority, replica: Callable[[str, str], Protected], reloaded_by: str
 ) -> None:
-    """It becomes ready, leads, is asked through the other one, hands over and is demoted."""
+    """With TLS and passwords, replicas become ready, lead, forward queries and hand over."""
 
     def loaded(one: Protected) -> str:
         return ask(authority, f"{one.url}/api/v1/status/config").text
@@ -131,10 +131,10 @@ def test_a_protected_prometheus_is_elected_reloaded_and_proxied(
     ],
     ids=["no password", "open proxy", "TLS"],
 )
-def test_what_does_not_fit_is_said_at_the_start(
+def test_settings_that_do_not_fit_are_refused_at_the_start(
     tmp_path: Path, http_config: Path, text: str, flags: tuple[str, ...], words: tuple[str, ...]
 ) -> None:
-    """Without a password, or with a proxy that would give it to all, it does not start."""
+    """Without a password for Prometheus, or with a proxy open to all, the start is refused."""
     child_config, config = tmp_path / "child.yml", tmp_path / "elector.yml"
     child_config.write_text(text)
     config.write_text("follower: {}\n")
@@ -154,7 +154,7 @@ def test_what_does_not_fit_is_said_at_the_start(
 
 @dataclass(frozen=True)
 class Client:
-    """Who asks, and how."""
+    """A client: its credentials, certificate and highest TLS version."""
 
     authorization: str = ""
     pair: Pair | None = None
@@ -162,7 +162,7 @@ class Client:
 
 
 class Both:
-    """A Prometheus and our API, each with the same web configuration file."""
+    """A Prometheus and our API, with the same web configuration file."""
 
     def __init__(self, folder: Path, config: str, authority: Authority) -> None:
         web_config = folder / "same.yml"
@@ -190,7 +190,7 @@ class Both:
         )  # fmt: skip
 
     def outcomes(self, client: Client) -> tuple[str, str]:
-        """Return what a client gets from Prometheus and from us."""
+        """Return the results of a client's requests to Prometheus and to us."""
         return (
             self._outcome(f"{self.prometheus_url}/-/ready", client),
             self._outcome(f"{self.api_url}/_elector/leader", client),
@@ -221,7 +221,7 @@ class Both:
 def both(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, authority: Authority
 ) -> Iterator[tuple[str, Both]]:
-    """Run Prometheus and us with one of several files."""
+    """Run Prometheus and our API with one of several files."""
     pair = authority.issue("same")
     files = f"cert_file: {pair.certificate}, key_file: {pair.key}"
     ca = f"client_auth_type: RequireAndVerifyClientCert, client_ca_file: {authority.file}"
@@ -239,14 +239,14 @@ def both(
 
 
 def _is_served(url: str) -> bool:
-    """Tell whether somebody accepts there."""
+    """Tell whether a connection to this address is accepted."""
     parts = urlsplit(url)
     socket.create_connection((str(parts.hostname), parts.port or 0), timeout=5).close()
     return True
 
 
 def clients(folder: Path, authority: Authority) -> dict[str, Client]:
-    """Return those who ask."""
+    """Return clients with different credentials, certificates and TLS versions."""
     basic = {
         pair: "Basic " + base64.b64encode(pair.encode()).decode()
         for pair in ("alice:wonderland", "alice:wrong", "bob:wonderland", "alice:", "alice")
@@ -264,12 +264,13 @@ def clients(folder: Path, authority: Authority) -> dict[str, Client]:
     }
 
 
-def test_prometheus_and_we_judge_alike(
+def test_prometheus_and_our_api_answer_clients_alike(
     tmp_path: Path, both: tuple[str, Both], authority: Authority
 ) -> None:
-    """The same file and client: the same answer; for want of a certificate, 403 in place of none.
+    """Prometheus and our API accept and refuse the same clients.
 
-    We have to shake hands with the kubelet, which has no certificate.
+    A client without a required certificate gets 403 from us, where Prometheus refuses the
+    connection: the kubelet, which has no certificate, must be able to connect.
     """
     kind, made = both
     seen = set()
@@ -312,10 +313,10 @@ def test_prometheus_and_we_judge_alike(
         (f"tls_server_config: {{{PAIR}, cipher_suites: [TLS_NONE]}}", False),
     ],
 )
-def test_promtool_and_we_take_the_same_files(
+def test_promtool_and_our_api_accept_the_same_files(
     tmp_path: Path, authority: Authority, text: str, is_taken: bool
 ) -> None:
-    """What Prometheus' own check takes, we take, and what it refuses, we refuse."""
+    """We accept exactly the web configuration files that promtool accepts."""
     Authority(tmp_path).issue("server")
     path = tmp_path / "web.yml"
     path.write_text(text)

@@ -1,4 +1,4 @@
-"""Real clients through a follower: what they get is what the leader's Prometheus says."""
+"""Clients that query a follower's proxy get the answers of the leader's Prometheus."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Pair(NamedTuple):
 
 @contextmanager
 def pair_in(folder: Path, *child_flags: str, prefix: str = "") -> Iterator[Pair]:
-    """Run a leader and a follower, each Prometheus with these flags."""
+    """Run a leader and a follower, with these flags for each Prometheus."""
     rules = folder / "rules.yml"
     rules.write_text(RULES)
     flags = (f"--lease-lock=file:{folder / 'locks/election.lock'}", *QUICK, "--api-proxy-enabled")
@@ -61,9 +61,9 @@ def pair_in(folder: Path, *child_flags: str, prefix: str = "") -> Iterator[Pair]
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """Run both for all tests here."""
+    """Run both for all tests of this module."""
     with pair_in(tmp_path_factory.mktemp("pair")) as both:
-        scraped = "go_goroutines"  # what there is to know of a metric changes with its first scrape
+        scraped = "go_goroutines"  # a metric's metadata changes with its first scrape
         wait_until(lambda: query(both.leader.url, scraped), 30, "it has scraped")
         yield both
 
@@ -82,7 +82,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     ids=["instant", "range", "series", "labels"],
 )
 def test_promtool_reads_through_a_follower(pair: Pair, words: tuple[str, ...]) -> None:
-    """What promtool prints of the leader, it prints of the follower's proxy."""
+    """Promtool prints the same for the follower's proxy as for the leader's Prometheus."""
     promtool = program("promtool")
     end = int(time.time())
 
@@ -116,7 +116,7 @@ class Call(NamedTuple):
     parameters: dict[str, str]
 
 
-STEADY = "count by (whose) (last_over_time(leaders_beat[1h]))"  # of two moments, the same
+STEADY = "count by (whose) (last_over_time(leaders_beat[1h]))"  # the same at different times
 RANGE = {"start": "THEN", "end": "NOW"}
 BEAT = {"match[]": "leaders_beat", **RANGE}
 CALLS = [
@@ -145,7 +145,7 @@ CALLS = [
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method} {call.path}")
 def test_grafana_reads_through_a_follower(pair: Pair, call: Call) -> None:
-    """Each call of its data source gets the leader's answer: status, fields and body."""
+    """Each request of Grafana gets the leader's answer: status, header and body."""
     now = int(time.time())
     times = {"NOW": str(now), "THEN": str(now - 5)}
     parameters = {name: times.get(value, value) for name, value in call.parameters.items()}
@@ -155,7 +155,7 @@ def test_grafana_reads_through_a_follower(pair: Pair, call: Call) -> None:
 
 
 def answered(url: str, call: Call) -> tuple[Any, ...]:
-    """Return what a client sees, but for the time of the answer."""
+    """Return an answer without its time."""
     is_form = call.method == "POST"
     answer = requests.request(
         call.method,
@@ -170,7 +170,7 @@ def answered(url: str, call: Call) -> tuple[Any, ...]:
 
 
 def test_the_leaders_own_series_are_there(pair: Pair) -> None:
-    """What only the leader's Prometheus has is found by asking the follower, by GET and POST."""
+    """The leader's own series are found by queries to the follower, by GET and POST."""
     url = f"{pair.follower.api}/api/v1/query"
     for method in ("GET", "POST"):
         answer = requests.request(method, url, params={"query": "leaders_beat"}, timeout=20)
@@ -194,14 +194,14 @@ READING = "remote_read: [{{url: 'http://{address}/api/v1/read', read_recent: tru
 
 @contextmanager
 def reading(pair: Pair, folder: Path, config: str) -> Iterator[Prometheus]:
-    """Run a Prometheus with the follower's proxy as its source."""
+    """Run a Prometheus that reads from the follower's proxy."""
     address = pair.follower.api.removeprefix("http://")
     with started(Prometheus(folder, config.format(address=address))) as part:
         yield part
 
 
 def test_prometheus_federates_through_a_follower(pair: Pair, tmp_path: Path) -> None:
-    """A scrape of /federate brings the leader's series, with its labels."""
+    """Federation through the follower's proxy returns the leader's series, with its labels."""
     with reading(pair, tmp_path / "reader", FEDERATING) as reader:
         [found] = wait_until(lambda: reader.query("leaders_beat"), 30, "it has the series")
         assert found["metric"]["whose"] == "leader"
@@ -209,7 +209,7 @@ def test_prometheus_federates_through_a_follower(pair: Pair, tmp_path: Path) -> 
 
 
 def test_prometheus_reads_remotely_through_a_follower(pair: Pair, tmp_path: Path) -> None:
-    """A series that it never scraped is read from the leader."""
+    """Remote read through the follower's proxy returns the leader's series."""
     with reading(pair, tmp_path / "reader", READING) as reader:
         [found] = wait_until(lambda: reader.query("leaders_beat"), 30, "it reads remotely")
         assert found["metric"]["whose"] == "leader"
@@ -228,7 +228,7 @@ def test_prometheus_reads_remotely_through_a_follower(pair: Pair, tmp_path: Path
     ids=["route prefix", "external URL", "both"],
 )
 def test_a_prefix_stays_in_the_path(tmp_path: Path, flags: tuple[str, ...]) -> None:
-    """Prometheus under a prefix answers there through a follower; its admin paths stay closed."""
+    """With a prefix, the follower forwards Prometheus' paths, and its admin paths stay closed."""
     with pair_in(tmp_path, *flags, prefix="/prom") as pair:
         assert requests.get(f"{pair.follower.api}/prom/-/ready", timeout=20).ok
         assert requests.post(f"{pair.follower.api}/prom/-/quit", timeout=20).status_code == 403

@@ -1,4 +1,4 @@
-"""A restart while the input is bad: Prometheus runs with the configuration that it had in force."""
+"""After a restart with an invalid input, Prometheus runs with the last loaded configuration."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from tests.real.test_refusals import edit, is_valid
 from tests.support import wait_until
 from wrapper.startup.launch import LAST_IN_FORCE
 
-UNKNOWN_SECTION = ("  scrape_configs:", "  bogus_section: {}\n  scrape_configs:")  # Prometheus'
+UNKNOWN_SECTION = ("  scrape_configs:", "  bogus_section: {}\n  scrape_configs:")  # by Prometheus
 REPEATED_KEY = ("  scrape_configs:", "  global: {}\n  scrape_configs:")  # refused by ourselves
 
 
 def kept(replica: Replica, role: str) -> Path:
-    """Return the file in which a role's last configuration in force is kept."""
+    """Return the file that keeps a role's last loaded configuration."""
     return replica.output.parent / f".{replica.output.name}.good-{role}"
 
 
 def await_kept(replica: Replica, *words: str) -> None:
-    """Wait until what is kept of the leader's configuration has these words in it."""
+    """Wait until the file that keeps the leader's configuration has these words."""
 
     def is_there() -> bool:
         text = kept(replica, "leader").read_text()
@@ -38,14 +38,14 @@ def await_kept(replica: Replica, *words: str) -> None:
 
 
 def restart(replica: Replica) -> None:
-    """Start it again after an end, as a container is."""
+    """Stop it with SIGTERM, and start it again, like a container."""
     replica.term()
     replica.await_end(30)
     replica.start()
 
 
 def ended_well(start: Start) -> Replica:
-    """Return a replica that has ended in order, and left what it had in force."""
+    """Return a replica that has exited in order, and has kept its loaded configuration."""
     replica = start("a")
     replica.await_ready()
     wait_until(lambda: kept(replica, "follower").exists(), 15, "what is in force is kept")
@@ -55,7 +55,7 @@ def ended_well(start: Start) -> Replica:
 
 
 def status(replica: Replica) -> dict[str, object]:
-    """Return what its API says of its configuration."""
+    """Return its configuration's status by its API."""
     answer = requests.get(f"{replica.api}/_elector/config", timeout=5)
     return dict(answer.json())
 
@@ -64,7 +64,10 @@ def status(replica: Replica) -> dict[str, object]:
 def test_a_restart_with_a_bad_input_leads_with_the_last_good_one(
     start: Start, write_log: WriteLog, bad: tuple[str, str]
 ) -> None:
-    """No crash loop: it scrapes, leads, writes, says what is wrong, and takes up the mended one."""
+    """After a restart with an invalid input, a replica leads with the last valid one.
+
+    The input is reported as invalid, and a corrected one is loaded.
+    """
     replica = start("a", write_url=write_log.url("a"))
     replica.await_leader()
     await_kept(replica, "remote_write")
@@ -85,10 +88,13 @@ def test_a_restart_with_a_bad_input_leads_with_the_last_good_one(
     assert replica.has_remote_write
 
 
-def test_a_restart_with_a_bad_leaders_part_leads_with_the_last_good_one(
+def test_a_restart_with_a_bad_leaders_part_leads_with_the_last(
     start: Start, write_log: WriteLog
 ) -> None:
-    """The follower's part works, so the newest input counts as good there; what led is kept."""
+    """After restarts with an invalid leader's part, a replica leads with the last valid one.
+
+    The follower's part is valid, so the newest input counts as valid for that role.
+    """
     replica = start("a", "--cool-down=1s", write_url=write_log.url("a"))
     replica.await_leader()
     await_kept(replica, "remote_write")
@@ -103,7 +109,7 @@ def test_a_restart_with_a_bad_leaders_part_leads_with_the_last_good_one(
 
 
 def test_what_is_kept_is_protected_like_the_output(start: Start, write_log: WriteLog) -> None:
-    """It holds the same passwords."""
+    """The kept configurations have mode 0600: they contain the same passwords as the output."""
     replica = start("a", write_url=write_log.url("a"))
     replica.await_leader()
     await_kept(replica, "remote_write")
@@ -113,8 +119,8 @@ def test_what_is_kept_is_protected_like_the_output(start: Start, write_log: Writ
     assert kept(replica, "follower").read_text().count("remote_write") == 0
 
 
-def test_without_anything_kept_a_bad_start_ends_with_prometheus_own_status(start: Start) -> None:
-    """A first start with a bad input is somebody's mistake at the moment; they shall see it."""
+def test_a_first_start_with_a_bad_input_fails(start: Start) -> None:
+    """If nothing is kept, a start with an invalid input fails, so that its author sees it."""
     replica = start("a")
     replica.await_ready()
     replica.term()
@@ -127,8 +133,8 @@ def test_without_anything_kept_a_bad_start_ends_with_prometheus_own_status(start
     assert not lines_of(replica, LAST_IN_FORCE)
 
 
-def test_what_is_not_prometheus_configuration_is_not_blamed_on_it(start: Start) -> None:
-    """Its end for another reason (here: a flag that it does not know) has one more attempt only."""
+def test_an_unknown_flag_causes_one_attempt_with_the_kept_one(start: Start) -> None:
+    """If Prometheus exits for an unknown flag, the kept configuration is tried only once."""
     replica = ended_well(start)
     edit(replica, "job_name: self", "job_name: other")
     replica.argv.append("--no-such-flag")
@@ -137,8 +143,8 @@ def test_what_is_not_prometheus_configuration_is_not_blamed_on_it(start: Start) 
     assert len(lines_of(replica, LAST_IN_FORCE)) == 1
 
 
-def test_a_good_input_that_was_blamed_is_in_force_soon(start: Start, tmp_path: Path) -> None:
-    """Prometheus ended for another reason, which has gone: the newest input is tried, and loads."""
+def test_a_valid_input_is_loaded_after_an_unrelated_failure(start: Start, tmp_path: Path) -> None:
+    """If Prometheus' first start fails for another reason, the newest input is loaded soon."""
     replica = ended_well(start)
     edit(replica, "job_name: self", "job_name: other")
     once = tmp_path / "once"
@@ -154,8 +160,8 @@ def test_a_good_input_that_was_blamed_is_in_force_soon(start: Start, tmp_path: P
     assert lines_of(replica, LAST_IN_FORCE)
 
 
-def test_an_edit_that_was_refused_by_prometheus_is_not_tried_for_ever(start: Start) -> None:
-    """After the restart it is tried once, by a reload, and put back: nothing flaps."""
+def test_a_refused_edit_is_tried_once_after_a_restart(start: Start) -> None:
+    """After a restart, an edit that Prometheus refused is tried by a reload, and then replaced."""
     replica = start("a")
     replica.await_ready()
     wait_until(lambda: kept(replica, "follower").exists(), 15, "what is in force is kept")
@@ -175,7 +181,7 @@ def test_an_edit_that_was_refused_by_prometheus_is_not_tried_for_ever(start: Sta
 
 @pytest.mark.parametrize("is_kept", [True, False])
 def test_an_init_container_says_which_configuration_it_wrote(start: Start, is_kept: bool) -> None:
-    """It writes the last one in force where the input is refused, else it fails as ever."""
+    """With an invalid input, --init writes and names the kept configuration, or else fails."""
     replica = ended_well(start)
     good = replica.output.read_text()
     replica.output.write_text("")

@@ -1,6 +1,6 @@
-"""An error in any thread of a replica: it is logged, liveness fails, and it leaves in order.
+"""An error in any thread is logged, liveness fails, and the replica exits in order.
 
-Each error is planted in the code that the thread runs anyway, and comes up while all is well.
+Each error is planted in code that the thread runs anyway, and is raised while all is well.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ WRITE_URL = "http://127.0.0.1:9/write"
 QUEUE = "prometheus001"
 
 
-def _goes_on(_replica: Replica) -> None:
-    """Do nothing: the thread comes by itself to where the error is."""
+def _do_nothing(_replica: Replica) -> None:
+    """Do nothing: the thread reaches the planted error without a cause."""
 
 
 def _edit(replica: Replica) -> None:
@@ -55,11 +55,11 @@ def _kill_the_gate(replica: Replica) -> None:
 
 
 class Planted(NamedTuple):
-    """An error in a thread: where, what makes the thread come by, and the replica's own flags."""
+    """An error in a thread: its place, what makes the thread run the code, and flags."""
 
     thread: str
     place: str
-    provoke: Callable[[Replica], None] = _goes_on
+    provoke: Callable[[Replica], None] = _do_nothing
     flags: tuple[str, ...] = ()
     options: dict[str, Any] = {}  # noqa: RUF012 - never changed
 
@@ -106,35 +106,35 @@ TASKS = {
     "reload": "promgen.tasks.reload_prometheus",
     "clean-tombstones": "promgen.tasks.clear_tombstones",
 }
-ELSEWHERE = {"lease-watch", "labeller"}  # which take a Lease, or another that leads
+ELSEWHERE = {"lease-watch", "labeller"}  # tested on a Lease, or with another leader
 _START = re.compile(r'(?:threads\.start|self\._start)\(\s*"([a-z-]+)', re.MULTILINE)
 
 
 def by_thread(cases: tuple[Planted, ...]) -> pytest.MarkDecorator:
-    """Run a test with each of these."""
+    """Run a test with each of these errors."""
     return pytest.mark.parametrize("planted", cases, ids=[case.thread for case in cases])
 
 
 class Trouble:
-    """A file that brings the planted error up."""
+    """A file whose existence raises the planted error."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "planted"
 
     def plant(self, replica: Replica, place: str) -> None:
-        """Have a replica that is not started yet run with it."""
+        """Make a replica that is not started run with the planted error."""
         at = replica.argv.index("-m") + 1
         replica.argv[at] = "tests.real.planted"
         replica.argv[1:1] = [f"PLANTED_IN={place}", f"PLANTED_FILE={self.file}"]
 
     def bring_up(self) -> None:
-        """Let it come up."""
+        """Create the file, so that the error is raised."""
         self.file.touch()
 
 
 @pytest.fixture
 def trouble(tmp_path: Path) -> Trouble:
-    """Give one that has not come up."""
+    """Give a planted error that is not raised yet."""
     return Trouble(tmp_path)
 
 
@@ -161,13 +161,13 @@ def run(tmp_path: Path, trouble: Trouble) -> Iterator[Run]:
 
 
 def failure(replica: Replica) -> str:
-    """Return why liveness fails, "" while it does not."""
+    """Return why liveness fails, "" while it succeeds."""
     answer = requests.get(f"{replica.api}/_elector/healthz", timeout=5)
     return "" if answer.ok else str(answer.json()["error"])
 
 
-def assert_leaves(replica: Replica, thread: str, *, is_told: bool = True) -> None:
-    """See the error logged with its place, liveness fail, and an orderly end that says so."""
+def assert_exits_in_order(replica: Replica, thread: str, *, is_told: bool = True) -> None:
+    """Check that the error is logged, liveness fails, and the replica exits in order."""
     if is_told:
         told = wait_until(lambda: failure(replica), LIMIT_S, f"{replica.name} fails")
         assert f"thread {thread} " in told
@@ -179,10 +179,10 @@ def assert_leaves(replica: Replica, thread: str, *, is_told: bool = True) -> Non
 
 
 @by_thread(LEADERS)
-def test_a_leader_whose_thread_fails_leaves_in_order(
+def test_a_leader_whose_thread_fails_exits_in_order(
     run: Run, trouble: Trouble, planted: Planted
 ) -> None:
-    """Its demotion is confirmed, or it is killed; Prometheus and all else have ended."""
+    """When a leader's thread fails, the leader becomes follower and exits; nothing remains."""
     replica = run("a", planted)
     replica.await_leader()
     replica.await_ready()
@@ -190,55 +190,58 @@ def test_a_leader_whose_thread_fails_leaves_in_order(
     wait_until(kept.exists, LIMIT_S, "what it has in force is kept")
     trouble.bring_up()
     planted.provoke(replica)
-    assert_leaves(replica, planted.thread)
+    assert_exits_in_order(replica, planted.thread)
     assert " role=follower " in lines_of(replica, 'msg="role changed"')[-1]
 
 
 @by_thread(CHILDREN)
-def test_one_that_would_not_hear_of_a_childs_end_leaves(
+def test_a_replica_that_cannot_wait_for_a_child_exits(
     run: Run, trouble: Trouble, planted: Planted
 ) -> None:
-    """Nobody waits for ever for what cannot be told any more."""
+    """When the thread that waits for a child process fails, the replica exits."""
     replica = run("a", planted)
     replica.await_leader()
     replica.await_ready()
     trouble.bring_up()
     is_web = planted.thread == "wait-web"
     (replica.web if is_web else replica.child).kill()
-    assert_leaves(replica, planted.thread, is_told=not is_web)
+    assert_exits_in_order(replica, planted.thread, is_told=not is_web)
 
 
 @by_thread(GATES)
-def test_one_that_would_not_hear_of_its_gate_leaves(
+def test_a_replica_that_cannot_watch_its_gate_exits(
     run: Run, trouble: Trouble, planted: Planted
 ) -> None:
-    """A gate of which nothing is known may pass requests on: the lease is given back after it."""
+    """When the thread that waits for the gate fails, the replica exits.
+
+    An unobserved gate may pass requests on, so the lease is released only after the gate's end.
+    """
     address = f"--remote-write-gate-listen-address=127.0.0.1:{free_port()}"
     replica = run("a", planted, "--remote-write-gate", address, "--demotion-grace=2s")
     replica.await_ready()
     wait_until(lambda: lines_of(replica, 'msg="gate opened"'), LIMIT_S, "its gate is open")
     trouble.bring_up()
     planted.provoke(replica)
-    assert_leaves(replica, planted.thread)
+    assert_exits_in_order(replica, planted.thread)
 
 
-def test_a_follower_whose_watch_fails_leaves(run: Run, trouble: Trouble) -> None:
-    """The leader stays."""
+def test_a_follower_whose_watch_fails_exits(run: Run, trouble: Trouble) -> None:
+    """When a follower's watch of the lease fails, the follower exits, and the leader stays."""
     leader = run("a", None)
     leader.await_leader()
     watch = "wrapper.election.file_lease:FileLease._names_another"
     follower = run("b", Planted("lease-watch", watch))
     follower.await_ready()
     trouble.bring_up()
-    assert_leaves(follower, "lease-watch", is_told=False)  # it has nothing to hand over
+    assert_exits_in_order(follower, "lease-watch", is_told=False)  # it has nothing to hand over
     assert leader.says_it_leads
 
 
 @by_thread(FEEDS)
-def test_one_whose_feeds_fail_leaves(
+def test_a_replica_whose_feed_threads_fail_exits(
     run: Run, trouble: Trouble, planted: Planted, tmp_path: Path
 ) -> None:
-    """Each thread about files that are fetched, and about tasks that say when."""
+    """When a thread of feeds or of Promgen's tasks fails, the replica exits."""
     server = Promgen()
     server.bodies = {TARGETS: promgen.targets(group("127.0.0.1:1")), RULES: promgen.rules()}
     files = tmp_path / "files"
@@ -259,7 +262,7 @@ def test_one_whose_feeds_fail_leaves(
         if planted.thread in TASKS:
             with celery.Celery("promgen", broker=redis.url) as app:
                 app.send_task(TASKS[planted.thread], queue=QUEUE)
-        assert_leaves(replica, planted.thread)
+        assert_exits_in_order(replica, planted.thread)
     server.close()
 
 
@@ -276,10 +279,13 @@ def namespace(make_namespace: Callable[..., Namespace]) -> Namespace:
         ("elector", "wrapper.election.lease_rules:next_step"),
     ],
 )
-def test_on_a_lease(
+def test_a_failed_election_thread_cannot_release_the_lease(
     namespace: Namespace, trouble: Trouble, tmp_path: Path, thread: str, place: str
 ) -> None:
-    """What has no elector any more cannot give the lease back: it runs out."""
+    """When the election's thread fails, the Lease stays held until it expires.
+
+    When the thread of the pod's label fails, the Lease is released.
+    """
     uid = make_pod(namespace, "a")
     replica = Replica(
         tmp_path,
@@ -298,14 +304,14 @@ def test_on_a_lease(
         trouble.bring_up()
         if thread == "labeller":
             _step_down(replica)
-        assert_leaves(replica, thread)
+        assert_exits_in_order(replica, thread)
     lease = namespace.lease()
     assert lease is not None
     assert lease["spec"]["holderIdentity"] == ("a" if thread == "elector" else "")
 
 
-def test_a_sidecar_whose_thread_fails_leaves(trouble: Trouble, tmp_path: Path) -> None:
-    """It demotes the Prometheus of someone else, which goes on without it."""
+def test_a_sidecar_whose_thread_fails_demotes_and_exits(trouble: Trouble, tmp_path: Path) -> None:
+    """When a sidecar's thread fails, it demotes its Prometheus, which runs on, and exits."""
     with started(Prometheus(tmp_path / "prometheus", "{}", "--web.enable-lifecycle")) as server:
         config = tmp_path / "elector.yml"
         config.write_text(FOLLOWER.format(address=server.address) + LEADER.format(url=WRITE_URL))
@@ -323,8 +329,8 @@ def test_a_sidecar_whose_thread_fails_leaves(trouble: Trouble, tmp_path: Path) -
         assert "remote_write:" not in server.applied_config()
 
 
-def test_no_thread_is_left_out() -> None:
-    """The table has every thread that is started, and there is no other way to start one."""
+def test_the_table_has_all_threads() -> None:
+    """The tests cover every thread that is started, and no module starts threads otherwise."""
     sources = {path: path.read_text() for path in (CHECKOUT / "wrapper").rglob("*.py")}
     named = {name for text in sources.values() for name in _START.findall(text)}
     cases = {case.thread for case in (*LEADERS, *FEEDS, *CHILDREN, *GATES)}
@@ -334,7 +340,7 @@ def test_no_thread_is_left_out() -> None:
 
 
 def test_its_threads_share_one_arena(start: Callable[..., Replica]) -> None:
-    """An arena of each thread's own would keep memory that a large configuration took."""
+    """No thread has its own malloc arena, which would keep memory of a large configuration."""
     replica = start("a")
     replica.await_ready()
     assert len(list(Path(f"/proc/{replica.pid}/task").iterdir())) > 5
@@ -342,9 +348,9 @@ def test_its_threads_share_one_arena(start: Callable[..., Replica]) -> None:
 
 
 def arenas_of_threads(pid: int) -> list[str]:
-    """Return where a process has arenas of glibc besides the main one.
+    """Return the addresses of a process' glibc arenas other than the main one.
 
-    For each it reserves 64 MiB at a multiple of 64 MiB, of which only the start is writable.
+    Each reserves 64 MiB at a multiple of 64 MiB, of which only the beginning is writable.
     """
     size = 64 << 20
     lines = [line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""What the page about threats says of the rights on the API server, by trying it."""
+"""The threat model's statements about rights on the API server, tried on a real one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PATCHES = {
 
 @pytest.fixture
 def namespace(make_namespace: Callable[..., Namespace]) -> Namespace:
-    """Give a namespace with two pods of the service account, whose labels it may change."""
+    """Give a namespace with two pods of the service account, which may patch both."""
     made = make_namespace(more_rules=[PATCHES])
     for name in (POD, "other"):
         spec = {
@@ -44,12 +44,12 @@ def namespace(make_namespace: Callable[..., Namespace]) -> Namespace:
 
 
 def pods_path(namespace: Namespace, name: str = "") -> str:
-    """Return the API's path of a pod, or of all."""
+    """Return the API's path of a pod, or of all pods."""
     return f"/api/v1/namespaces/{namespace.name}/pods" + (f"/{name}" if name else "")
 
 
 def token_of(namespace: Namespace, pod: str) -> str:
-    """Return a token as the kubelet mounts it into a pod."""
+    """Return a token bound to a pod, like the one that the kubelet mounts."""
     reference = {"kind": "Pod", "apiVersion": "v1", "name": pod}
     path = f"/api/v1/namespaces/{namespace.name}/serviceaccounts/elector/token"
     spec = {"expirationSeconds": 3600, "boundObjectRef": reference}
@@ -72,8 +72,8 @@ LABEL = {"metadata": {"labels": {"prometheus-elector/role": "leader"}}}
 IMAGE = {"spec": {"containers": [{"name": "prometheus", "image": "another"}]}}
 
 
-def test_the_right_to_patch_a_pod_is_one_to_its_image(namespace: Namespace) -> None:
-    """Kubernetes has no right for labels alone."""
+def test_the_right_to_patch_a_pod_allows_to_change_its_image(namespace: Namespace) -> None:
+    """A service account that may patch a pod may change its image: no right is for labels alone."""
     token = token_of(namespace, POD)
     assert patch(namespace, token, "other", IMAGE).status_code == 200
     pod = namespace.server.call("GET", pods_path(namespace, "other")).json()
@@ -84,7 +84,7 @@ def test_the_right_to_patch_a_pod_is_one_to_its_image(namespace: Namespace) -> N
 
 
 def policies(namespace: Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the page's objects and their kinds' paths, for this namespace."""
+    """Yield the page's objects, adapted to this namespace, with the API's paths of their kinds."""
     text = PAGE.read_text(encoding="utf-8").partition("```yaml\n")[2].partition("```")[0]
     account = "serviceaccount:monitoring:prometheus"
     assert account in text
@@ -122,7 +122,7 @@ def guarded(namespace: Namespace) -> Iterator[Namespace]:
 def lease(
     namespace: Namespace, token: str, method: str, holder: str, name: str = "prometheus"
 ) -> requests.Response:
-    """Create or update a Lease with this holder; of a creation nothing stays (dry run)."""
+    """Create (as a dry run) or update a Lease with this holder."""
     path = namespace.leases_path + (f"/{name}" if method == "PUT" else "")
     body: dict[str, Any] = {
         "apiVersion": "coordination.k8s.io/v1",
@@ -137,7 +137,10 @@ def lease(
 
 
 def test_by_the_policy_a_replica_names_only_itself(guarded: Namespace) -> None:
-    """It may hold and release its own Lease; no other name, no other Lease, no other token."""
+    """By the policy, a replica may hold and release its Lease only under its own name.
+
+    Other Leases, and tokens of no pod, are refused.
+    """
     token = token_of(guarded, POD)
     assert lease(guarded, token, "POST", POD).status_code == 201
     assert lease(guarded, token, "POST", "").status_code == 201
@@ -155,7 +158,7 @@ def test_by_the_policy_a_replica_names_only_itself(guarded: Namespace) -> None:
 
 
 def test_by_the_policy_a_replica_changes_only_its_own_metadata(guarded: Namespace) -> None:
-    """The label of its pod; not the image, and no other pod."""
+    """By the policy, a replica may change its pod's label, but no image and no other pod."""
     token = token_of(guarded, POD)
     assert patch(guarded, token, POD, LABEL).status_code == 200
     assert patch(guarded, token, POD, IMAGE).status_code == 422
@@ -163,8 +166,8 @@ def test_by_the_policy_a_replica_changes_only_its_own_metadata(guarded: Namespac
     assert patch(guarded, token, "other", IMAGE).status_code == 422
 
 
-def check_that_it_leads_and_leaves(replica: Replica, namespace: Namespace) -> None:
-    """Have a replica take the Lease, hold it, and release it at its end."""
+def check_that_it_acquires_and_releases(replica: Replica, namespace: Namespace) -> None:
+    """Check that a replica acquires the Lease, and releases it at its end."""
     with started(replica):
         replica.await_leader(30)
         assert namespace.holder() == POD
@@ -173,19 +176,19 @@ def check_that_it_leads_and_leaves(replica: Replica, namespace: Namespace) -> No
     assert namespace.holder() == ""
 
 
-def test_a_replica_leads_and_leaves_under_the_policy(
+def test_a_replica_acquires_and_releases_under_the_policy(
     guarded: Namespace, tmp_path: Path, write_log: WriteLog
 ) -> None:
-    """All that it writes is allowed to it."""
+    """The policy allows all that a replica writes to acquire and release the Lease."""
     guarded.token_file.write_text(token_of(guarded, POD))
     replica = Replica(tmp_path, POD, *on_lease(guarded), *QUICK, write_url=write_log.url("a"))
-    check_that_it_leads_and_leaves(replica, guarded)
+    check_that_it_acquires_and_releases(replica, guarded)
 
 
 def test_without_the_right_to_create_a_lease(
     namespace: Namespace, tmp_path: Path, write_log: WriteLog
 ) -> None:
-    """An empty Lease that was made before is enough: it is held and released."""
+    """Without the right to create leases, a replica acquires and releases an existing empty one."""
     path = f"{RBAC}/{namespace.name}/roles/elector"
     role = namespace.server.call("GET", path).json()
     role["rules"] = [each for each in role["rules"] if "create" not in each["verbs"]]
@@ -195,7 +198,7 @@ def test_without_the_right_to_create_a_lease(
     )
     namespace.server.make(namespace.leases_path, {"metadata": {"name": namespace.lease_name}})
     replica = Replica(tmp_path, POD, *on_lease(namespace), *QUICK, write_url=write_log.url("a"))
-    check_that_it_leads_and_leaves(replica, namespace)
+    check_that_it_acquires_and_releases(replica, namespace)
 
 
 # --- the right to the Lease ----------------------------------------------------------------------
@@ -204,7 +207,7 @@ def test_without_the_right_to_create_a_lease(
 def test_a_forged_release_makes_two_writers_for_a_moment_only(
     namespace: Namespace, tmp_path: Path, write_log: WriteLog
 ) -> None:
-    """The next one leads at once; the one before notices at its next renewal, and stops."""
+    """After a forged release two replicas write, until the old leader's next renewal."""
     replicas = [
         Replica(tmp_path, name, *on_lease(namespace), *QUICK, write_url=write_log.url(name))
         for name in "ab"
@@ -224,7 +227,7 @@ def test_a_forged_release_makes_two_writers_for_a_moment_only(
 
 
 def forge_release(namespace: Namespace) -> None:
-    """Write what a leader writes that has stopped writing."""
+    """Write to the Lease what a leader writes to release it."""
 
     def is_written() -> bool:
         seen = namespace.lease() or {}

@@ -1,4 +1,4 @@
-"""What the Prometheus of the tests can do; it is asked, as one's own build may have no version."""
+"""The features of the tests' Prometheus, queried because one's own build may have no version."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def has_flag(name: str) -> bool:
 
 
 def takes(config: str, folder: Path) -> bool:
-    """Tell whether promtool, which comes with it, accepts a configuration."""
+    """Tell whether promtool, which belongs to it, accepts a configuration."""
     file = folder / "asked.yml"
     file.write_text(config)
     words = [program("promtool"), "check", "config", str(file)]
@@ -29,7 +29,7 @@ def takes(config: str, folder: Path) -> bool:
 
 
 def auto_reload() -> tuple[str, ...]:
-    """Return the flags that have it reload by itself each second; none before 3.0."""
+    """Return the flags for automatic reloads each second; none before 3.0."""
     if not has_flag("config.auto-reload-interval"):
         return ()
     is_stable = has_flag("config.auto-reload")
