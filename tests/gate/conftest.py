@@ -1,4 +1,4 @@
-"""Fixtures of the gate's long tests: those of tests/real."""
+"""The fixtures of tests/real for the long tests of the gate."""
 
 from tests.real.conftest import (  # noqa: F401 - fixtures and a hook, found by name
     api_server,

@@ -1,4 +1,4 @@
-"""More faults than scripts/test has time for, on both receivers."""
+"""Faults that take too long for scripts/test, on both receivers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REPLACED: dict[str, Outage] = {
 
 
 def account_of(fleet: Writers, outage: Outage, *, is_exact: bool = False) -> Account:
-    """Take the leader of two away, and hold that the other goes on from what the receiver has."""
+    """Cause an outage of the leader; check that the other continues where it stopped."""
     leader = fleet.start("a", "b")
     [other] = fleet.others(leader)
     outage(fleet)
@@ -38,23 +38,23 @@ def account_of(fleet: Writers, outage: Outage, *, is_exact: bool = False) -> Acc
 
 @BOTH
 @pytest.mark.parametrize("outage", REPLACED.values(), ids=REPLACED)
-def test_another_goes_on(writers: MakeWriters, store: type, outage: Outage) -> None:
-    """The leader dies in some way, and the other goes on from what the receiver has."""
+def test_the_successor_continues(writers: MakeWriters, store: type, outage: Outage) -> None:
+    """When the leader fails in any of these ways, nothing is lost and the gap is short."""
     found = account_of(writers(store), outage)
     assert found.hole.seconds < LEASE_S, found
 
 
 @BOTH
 def test_a_rolling_update_of_three(writers: MakeWriters, store: type) -> None:
-    """Each replica is stopped and started in turn: nothing is lost, nothing is sent again."""
+    """In a rolling update of three replicas, nothing is lost, and nothing is sent twice."""
     fleet = writers(store)
     fleet.start("a", "b", "c")
     outages.rolling_update(fleet)
     fleet.assert_whole(*fleet.account().order, is_exact=True)
 
 
-def test_a_frozen_gate(writers: MakeWriters) -> None:
-    """The leader's gate alone is stopped (SIGSTOP): it ends at its deadline, and runs again."""
+def test_a_stopped_gate(writers: MakeWriters) -> None:
+    """When the leader's gate is stopped with SIGSTOP, it is killed in time, and nothing is lost."""
     fleet = writers()
     leader = fleet.start("a", "b")
     gate = leader.gate
@@ -68,7 +68,7 @@ def test_a_frozen_gate(writers: MakeWriters) -> None:
 
 @pytest.mark.breaks_api_server
 def test_etcd_restarted(writers: MakeWriters) -> None:
-    """The API server answers errors for five leases: all is held, and sent later."""
+    """When the API server answers errors for five leases, samples are held, and sent later."""
     fleet = writers()
     fleet.start("a", "b")
     outages.etcd_restarted(fleet, 5 * LEASE_S)
@@ -78,7 +78,7 @@ def test_etcd_restarted(writers: MakeWriters) -> None:
 
 
 def test_the_memory_bound(writers: MakeWriters) -> None:
-    """The standby's gate is full while the receiver is away: Prometheus' own WAL has the rest."""
+    """When a gate's memory is full, Prometheus sends the samples later, from its WAL."""
     fleet = writers(series=2000, flags=("--gate-memory=1MiB",))
     leader = fleet.start("a", "b")
     [other] = fleet.others(leader)
@@ -94,7 +94,7 @@ def test_the_memory_bound(writers: MakeWriters) -> None:
 
 @BOTH
 def test_scrapes_every_15_seconds(writers: MakeWriters, store: type) -> None:
-    """A lease is shorter than the interval: no scrape is lost, and none sent again needlessly."""
+    """When the scrape interval is longer than the lease, no scrape is lost."""
     fleet = writers(store, interval_s=15.0)
     leader = fleet.start("a", "b")
     [other] = fleet.others(leader)
@@ -105,7 +105,7 @@ def test_scrapes_every_15_seconds(writers: MakeWriters, store: type) -> None:
 @BOTH
 @pytest.mark.parametrize("outage", [outages.machine_gone, outages.stopped])
 def test_agent_mode(writers: MakeWriters, store: type, outage: Outage) -> None:
-    """A Prometheus in agent mode writes as a server does."""
+    """A Prometheus in agent mode loses no samples, like a server."""
     fleet = writers(store, is_agent=True)
     leader = fleet.start("a", "b")
     [other] = fleet.others(leader)
@@ -114,7 +114,7 @@ def test_agent_mode(writers: MakeWriters, store: type, outage: Outage) -> None:
 
 
 def test_back_and_forth(writers: MakeWriters) -> None:
-    """The lease goes from one to the other and back, in order: exact each time."""
+    """Two ordered hand-overs, to the other replica and back, are both exact."""
     fleet = writers(VictoriaStore)
     leader = fleet.start("a", "b")
     [other] = fleet.others(leader)

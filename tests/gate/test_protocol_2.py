@@ -1,4 +1,4 @@
-"""Remote write in protocol 2, by the newest Prometheus to the newest Prometheus."""
+"""The newest Prometheus sends to the newest Prometheus, in protocols 1 and 2 of remote_write."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OUTAGES = [outages.machine_gone, outages.stopped]
 def test_a_new_prometheus(
     writers: MakeWriters, protocol: int, is_agent: bool, outage: Outage
 ) -> None:
-    """Both protocols, both modes: nothing lost; and Prometheus saw no failure on either side."""
+    """In both protocols and modes, nothing is lost, and the successor's Prometheus logs no loss."""
     new = program("prometheus@newest")
     store = partial(PrometheusStore, binary=new)
     fleet = writers(store, prometheus=new, protocol=protocol, is_agent=is_agent)
@@ -37,6 +37,6 @@ def test_a_new_prometheus(
 
 
 def complaints(replica: Replica) -> list[str]:
-    """Return what its Prometheus says of samples that it takes for lost."""
+    """Return the log lines of Prometheus about samples that it considers lost."""
     lines = replica.log.read_text().splitlines()
     return [line for line in lines if "non-recoverable" in line or "missing" in line]

@@ -1,6 +1,6 @@
-"""Receivers that people have: what they answer, by their own words, and that the gate fits them.
+"""The answers of common receivers, and that the gate works with them.
 
-The table of receivers in wrapper/docs/operation.md is of these tests.
+The table of receivers in wrapper/docs/operation.md is based on these tests.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SCALABLE = pytest.mark.parametrize("store", [CortexStore, ThanosStore])
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a receiver answers: status, samples written if it tells, and what it then has."""
+    """A receiver's answer: status, samples written if it reports them, and what it then has."""
 
     status: int
     written: str | None
@@ -39,14 +39,14 @@ class Said:
 
 
 class Asking:
-    """Writes samples of few series to a receiver, and tells what came of it."""
+    """Writes samples of few series to a receiver, and returns the result."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.now = round(time.time() * 1000) - 60_000
 
     def said(self, *series: str, protocol: int = 1) -> Said:
-        """Send samples ``name@second=value``; return the answer, and the samples it has of them."""
+        """Send samples ``name@second=value``; return the answer, and what the receiver then has."""
         answer = remote_write.post(
             self.store.write_url, [self._series(each) for each in series], protocol
         )
@@ -66,8 +66,8 @@ class Asking:
             yield from (f"{name}@{(at - self.now) // 1000}={value:g}" for at, value in samples)
 
 
-def test_what_prometheus_says(tmp_path: Path) -> None:
-    """In protocol 1 it stores nothing of a request that it refuses."""
+def test_the_answers_of_prometheus(tmp_path: Path) -> None:
+    """In protocol 1, Prometheus stores nothing of a request that it refuses."""
     with started(PrometheusStore(tmp_path)) as store:
         asking = Asking(store)
         assert asking.said("a@0=1") == Said(204, None, ("a@0=1",))
@@ -76,8 +76,8 @@ def test_what_prometheus_says(tmp_path: Path) -> None:
         assert asking.said("d@0=1", "a@0=9") == Said(400, None, ("a@0=1",))
 
 
-def test_what_a_new_prometheus_says_in_protocol_2(tmp_path: Path) -> None:
-    """It stores what is good in a request that it refuses, and counts it."""
+def test_the_answers_of_a_new_prometheus_in_protocol_2(tmp_path: Path) -> None:
+    """In protocol 2, Prometheus stores and counts the valid samples of a refused request."""
     with started(PrometheusStore(tmp_path, program("prometheus@newest"))) as store:
         asking = Asking(store)
         assert asking.said("a@0=1", protocol=2) == Said(204, "1", ("a@0=1",))
@@ -85,8 +85,11 @@ def test_what_a_new_prometheus_says_in_protocol_2(tmp_path: Path) -> None:
         assert asking.said("c@0=1", "a@-1=1", protocol=2) == Said(400, "1", ("c@0=1", "a@0=1"))
 
 
-def test_what_victoria_metrics_says(tmp_path: Path) -> None:
-    """It takes all, also what it has; of protocol 2 it stores nothing, and says 204 too."""
+def test_the_answers_of_victoria_metrics(tmp_path: Path) -> None:
+    """VictoriaMetrics accepts all of protocol 1, also duplicates; of protocol 2 it stores nothing.
+
+    It answers 204 in both cases.
+    """
     with started(VictoriaStore(tmp_path)) as store:
         asking = Asking(store)
         assert asking.said("a@0=1") == Said(204, None, ("a@0=1",))
@@ -95,8 +98,8 @@ def test_what_victoria_metrics_says(tmp_path: Path) -> None:
         assert asking.said("c@0=1", protocol=2) == Said(204, None, ())
 
 
-def test_what_cortex_says(tmp_path: Path) -> None:
-    """It stores what is good in a request that it refuses, and says that it has written nothing."""
+def test_the_answers_of_cortex(tmp_path: Path) -> None:
+    """Cortex stores the valid samples of a refused request, and reports none as written."""
     with started(CortexStore(tmp_path)) as store:
         asking = Asking(store)
         assert asking.said("a@0=1") == Said(200, None, ("a@0=1",))
@@ -107,8 +110,8 @@ def test_what_cortex_says(tmp_path: Path) -> None:
         assert asking.said("f@0=1", "e@-1=1", protocol=2) == Said(400, "0", ("f@0=1", "e@0=1"))
 
 
-def test_what_thanos_says(tmp_path: Path) -> None:
-    """It stores what is good in a request that it refuses, and nothing of protocol 2."""
+def test_the_answers_of_thanos(tmp_path: Path) -> None:
+    """Thanos stores the valid samples of a refused request, and nothing of protocol 2."""
     with started(ThanosStore(tmp_path)) as store:
         asking = Asking(store)
         wait_until(lambda: asking.said("a@0=1").has, 30, "the querier knows of the receiver")
@@ -128,15 +131,15 @@ OUTAGES: dict[str, Outage] = {
 
 @SCALABLE
 @pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
-def test_another_goes_on(writers: MakeWriters, store: type, outage: Outage) -> None:
-    """The leader leaves in some way, and the other goes on from what the receiver has."""
+def test_the_successor_continues(writers: MakeWriters, store: type, outage: Outage) -> None:
+    """When the leader vanishes or stops, the other replica sends what the receiver lacks."""
     found = account_of(writers(store), outage, is_exact=outage is outages.stopped)
     assert found.hole.seconds < LEASE_S, found
 
 
 @pytest.mark.parametrize("outage", [outages.machine_gone, outages.stopped])
 def test_cortex_in_protocol_2(writers: MakeWriters, outage: Outage) -> None:
-    """It says that it wrote nothing of a request with a known sample; nothing is lost by that."""
+    """Cortex reports no sample as written if it knew one; nothing is lost by that."""
     fleet = writers(CortexStore, prometheus=program("prometheus@newest"), protocol=2)
     account_of(fleet, outage, is_exact=outage is outages.stopped)
     assert fleet.gate_total("samples_unconfirmed_total") == 0

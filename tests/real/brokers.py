@@ -1,4 +1,4 @@
-"""Real message brokers for tests: Redis and RabbitMQ, each on loopback ports of its own."""
+"""Real message brokers for tests: Redis and RabbitMQ, on free ports of the loopback address."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ START_S = 90.0
 
 
 class Redis(Program):
-    """Debian's Redis, that keeps nothing on disk; with an authority it speaks TLS alone."""
+    """Debian's Redis, without persistence; with an authority, it accepts only TLS."""
 
     def __init__(self, folder: Path, authority: Authority | None = None) -> None:
         self.port = free_port()
@@ -33,7 +33,7 @@ class Redis(Program):
 
 
 class PortMapper(Program):
-    """Erlang's own, without which no RabbitMQ starts; one that it started itself would stay."""
+    """Erlang's epmd, which RabbitMQ needs; one started by RabbitMQ would not be stopped."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -47,7 +47,7 @@ class PortMapper(Program):
 
 
 class RabbitMq(Program):
-    """Debian's RabbitMQ; with ``NOTIFY_SOCKET`` its script becomes the Erlang that it starts."""
+    """Debian's RabbitMQ; with ``NOTIFY_SOCKET``, its script execs Erlang."""
 
     def __init__(self, folder: Path, mapper: PortMapper) -> None:
         self.port = free_port()

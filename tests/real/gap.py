@@ -1,7 +1,7 @@
-"""Replicas that scrape one numbered target and write to one receiver, which tells what it has.
+"""Replicas that scrape one numbered target and write to one receiver.
 
-A user of this module starts them, does something bad, waits until samples come again, and reads the
-account: holes, losses and samples twice, all measured at the receiver.
+A test starts them, causes a fault, waits until samples arrive again, and checks the account: gaps,
+lost samples and duplicates, all measured at the receiver.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from tests.support import free_port, wait_until
 JOB = "scraped"
 NEW_PROTOCOL = "io.prometheus.write.v2.Request"
 GATE_METRIC = "prometheus_elector_gate_"
-TOLERANCE_S = 0.1  # a scrape's timestamp is a little before its request comes
+TOLERANCE_S = 0.1  # a scrape's timestamp is a little before its request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What the replicas are.
+    """The properties of the replicas.
 
-    ``queue`` is the content of ``queue_config``; ``dead_endpoints`` are written to as well, but
-    nobody listens there; ``program`` is a peer's.
+    ``queue`` is the content of ``queue_config``; ``dead_endpoints`` are additional receivers that
+    do not exist; ``program`` is that of a peer.
     """
 
     has_gate: bool = True
     interval_s: float = 1.0
     queue: str = "batch_send_deadline: 1s"
-    queue_of_others: str | None = None  # than the first
+    queue_of_others: str | None = None  # of all but the first replica
     protocol: int = 1
     prometheus: str = ""
     is_agent: bool = False
@@ -51,7 +51,7 @@ class Setup:
     program: str = ""
 
     def replica_options(self) -> dict[str, Any]:
-        """Return the keywords of Replica."""
+        """Return the keywords for Replica."""
         options: dict[str, Any] = {"prometheus": self.prometheus}
         if self.is_agent:
             is_new = self.prometheus or has_flag("agent")  # 3.x
@@ -60,7 +60,7 @@ class Setup:
         return options
 
     def config(self, target: Target, name: str, url: str, rules: Path, queue: str) -> str:
-        """Return the configuration of one replica; it writes its rules, if it has any."""
+        """Return one replica's configuration; write its rule file, if it has one."""
         interval = f"{self.interval_s:g}s"
         text = "follower:\n"
         text += f"  global: {{scrape_interval: {interval}, evaluation_interval: {interval}}}\n"
@@ -77,7 +77,7 @@ class Setup:
 
 
 class Writers:
-    """Replicas on one Lease, which they reach by ``way``; without a namespace on a lock file."""
+    """Replicas on one Lease, behind the proxy ``way``; without a namespace, on a lock file."""
 
     def __init__(
         self, folder: Path, store: Store, setup: Setup, namespace: Namespace | None
@@ -89,7 +89,7 @@ class Writers:
         self.replicas: list[Replica] = []
 
     def make(self, *names: str) -> None:
-        """Make replicas, each of which knows the APIs of all."""
+        """Make replicas that have each other as peers."""
         for name in names:
             replica = self.build(name, *self.election(), *self.setup.durations)
             self.configure(replica)
@@ -98,17 +98,17 @@ class Writers:
             replica.add_flags(*self.own_flags())
 
     def election(self) -> tuple[str, ...]:
-        """Return the flags by which they elect."""
+        """Return the flags of the election."""
         if self.namespace and self.way:
             return on_lease(self.namespace, self.way.kubeconfig(self.namespace))
         return (f"--lease-lock=file:{self.folder / 'locks/election.lock'}",)
 
     def build(self, name: str, *flags: str) -> Replica:
-        """Return a replica with these flags, which this program and its peers know."""
+        """Return a replica with these flags, which the peers' programs have too."""
         return Replica(self.folder, name, *flags, **self.setup.replica_options())
 
     def own_flags(self) -> tuple[str, ...]:
-        """Return the flags that this program alone has."""
+        """Return the flags that only this program has."""
         peers = ",".join(replica.api for replica in self.replicas)
         address = f"127.0.0.1:{free_port()}"
         gate = ("--remote-write-gate", f"--remote-write-gate-listen-address={address}")
@@ -124,7 +124,7 @@ class Writers:
         )
 
     def start(self, *names: str) -> Replica:
-        """Make and start replicas, the first first: return it when it leads and all scrape."""
+        """Make and start replicas; return the first once it leads and all scrape."""
         self.make(*names)
         leader, *others = self.replicas
         leader.start()
@@ -139,7 +139,7 @@ class Writers:
         return leader
 
     def leader(self) -> Replica | None:
-        """Return the replica that says that it leads."""
+        """Return the replica that reports that it leads."""
         for replica in self.replicas:
             with contextlib.suppress(OSError):
                 if replica.says_it_leads:
@@ -147,7 +147,7 @@ class Writers:
         return None
 
     def await_leader(self) -> Replica:
-        """Wait until one leads."""
+        """Wait until one replica leads."""
         leader = wait_until(self.leader, 60, "one leads")
         assert leader is not None
         return leader
@@ -157,7 +157,7 @@ class Writers:
         return [replica for replica in self.replicas if replica is not leader]
 
     def await_new_leader(self, old: Replica, timeout_s: float = 40) -> Replica:
-        """Wait until another than this one leads."""
+        """Wait until a replica other than this one leads."""
         found = wait_until(
             lambda: next((r for r in self.others(old) if _leads(r)), None),
             timeout_s,
@@ -167,7 +167,7 @@ class Writers:
         return found
 
     def await_scrapes(self, replica: Replica, count: int) -> None:
-        """Wait until a replica has scraped so many times from now on."""
+        """Wait until a replica has scraped `count` more times."""
         seen = len(self.target.scrapes)
         wait_until(
             lambda: sum(s.by == replica.name for s in self.target.scrapes[seen:]) >= count,
@@ -176,7 +176,7 @@ class Writers:
         )
 
     def await_samples(self, replica: Replica, count: int = 2, timeout_s: float = 60) -> None:
-        """Wait until the receiver has so many samples that a replica scrapes from now on."""
+        """Wait until the receiver has `count` samples of a replica's scrapes from now on."""
         seen = len(self.target.scrapes)
 
         def came() -> bool:
@@ -188,7 +188,7 @@ class Writers:
         wait_until(came, limit, f"the receiver has {count} new samples of {replica.name}", 0.2)
 
     def await_pending(self, replica: Replica, count: int) -> None:
-        """Wait until a replica has so many scrapes that it has not sent yet, by its deadline."""
+        """Wait until a replica has `count` scrapes that it has not sent yet."""
         sent = len(self.ingress.passed)
         wait_until(
             lambda: any(each.replica == replica.name for each in self.ingress.passed[sent:]),
@@ -198,16 +198,16 @@ class Writers:
         self.await_scrapes(replica, count)
 
     def account(self) -> Account:
-        """Return what the receiver has now, held against all scrapes."""
+        """Return the account of the receiver's present samples."""
         series = self.store.samples(JOB)
         numbers, up = self._series(NUMBER), self._series("up")
         return account(series, numbers, up, tuple(self.target.scrapes))
 
     def assert_whole(self, *order: str, is_exact: bool = False) -> Account:
-        """Nothing is lost, the replicas wrote one after the other, in this order, and no hole.
+        """Check that no sample is lost or twice, the order of writers, and the largest gap.
 
-        Each scrapes at its own moment: two intervals, and what a busy machine made of them, are
-        no hole. ``is_exact``: nothing was sent for a time that the receiver had already.
+        Each replica scrapes at its own times: two intervals, and the delays of a busy machine, are
+        no gap. ``is_exact``: no sample was sent for a time that the receiver already had.
         """
         found = self.account()
         assert found.lost == 0, found
@@ -229,7 +229,7 @@ class Writers:
         return found
 
     def stop(self) -> None:
-        """Ask all that run to stop, and wait until they have."""
+        """Send SIGTERM to all running replicas, and wait until they have exited."""
         running = [replica for replica in self.replicas if replica.is_running]
         for replica in running:
             replica.term()
@@ -237,7 +237,7 @@ class Writers:
             replica.await_end(60)
 
     def end(self) -> None:
-        """Kill what is still there, whatever has gone wrong."""
+        """Kill whatever still runs, also after a failure."""
         for replica in self.replicas:
             replica.kill()
             for process in replica.processes():

@@ -1,4 +1,4 @@
-"""Clients that ask all the time, evenly, and keep what went wrong."""
+"""Clients that send requests at an even rate and record failures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLIENTS = 10
 
 
 class Load:
-    """Asks a URL so many times a second, by GET, over CLIENTS connections."""
+    """Sends GETs to a URL at this rate per second, over CLIENTS connections."""
 
     def __init__(self, url: str, rate: float) -> None:
         self._url = url
@@ -26,7 +26,7 @@ class Load:
         self.failures: list[str] = []
 
     def reach(self, more: int) -> None:
-        """Wait until each client has had so many more answers: none of them is held up."""
+        """Wait until each client has had `more` further answers, so that none is blocked."""
         wanted = [count + more for count in self._answers]
 
         def reached() -> bool:

@@ -1,4 +1,4 @@
-"""Configurations with one value in a place, and beside it all that Prometheus needs to load."""
+"""Configurations with one value in a given place, and everything that it needs to load."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UUID = "11111111-1111-1111-1111-111111111111"
 OTHER_UUID = "22222222-2222-2222-2222-222222222222"
 CLIENT = {"client_id": UUID, "tenant_id": UUID}
 AWS: dict[str, Any] = {"region": "r", "access_key": "a", "secret_key": "s"}
-# What a thing needs before Prometheus looks at the rest of it. PEM stands for a file's path.
+# What an item needs before Prometheus checks its other fields. PEM stands for a file's path.
 PEM = "<PEM>"
 NEEDED: dict[str, dict[str, Any]] = {
     "scrape_configs": {"job_name": "j"},
@@ -71,11 +71,11 @@ NEEDED: dict[str, dict[str, Any]] = {
     "triton_sd_configs": {"account": "a", "dns_suffix": "d", "endpoint": "127.0.0.1"},
     "uyuni_sd_configs": {"server": URL, "username": "u", "password": "p"},
 }
-BESIDE = {  # what a field needs beside it
+BESIDE = {  # what a field needs in addition
     "client_certificate_key": {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer"},
     "proxy_connect_header": {"proxy_url": f"{URL}/"},
 }
-INSTEAD = {  # what a field takes the place of
+INSTEAD = {  # what a field replaces
     "ca": {"cert_file", "key_file"},
     "ca_file": {"cert_file", "key_file"},
     "client_certificate_key": {"client_secret"},
@@ -88,7 +88,7 @@ INSTEAD = {  # what a field takes the place of
 
 
 def completed(place: str, value: str, pem: str) -> Any:
-    """Return a configuration with a value in a place, and all that it needs to load.
+    """Return a configuration with a value in a place, and everything that it needs to load.
 
     ``pem`` is the path of a file with a certificate and its key.
     """
@@ -109,7 +109,7 @@ def completed(place: str, value: str, pem: str) -> Any:
 
 
 def is_asked(place: str, lacking: set[str]) -> bool:
-    """Tell whether to ask Prometheus of a place: not of a discovery that its build lacks.
+    """Tell whether to test this place; not a service discovery that this build lacks.
 
     Those of Alertmanagers are the same as those of scrape jobs.
     """
@@ -121,7 +121,7 @@ def is_asked(place: str, lacking: set[str]) -> bool:
 def version() -> str:
     """Return the version of the tests' Prometheus.
 
-    One that was built without a version counts as the schema's newest.
+    A build without a version counts as the schema's newest.
     """
     argv = [program("prometheus"), "--version"]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)

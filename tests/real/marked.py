@@ -1,4 +1,4 @@
-"""A replica that has a secret of its own in every place for one, and where they may show."""
+"""A replica with a unique secret in every place for one, and where secrets could appear."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 class Secrets:
-    """Secrets by their places; each is a text that occurs nowhere else."""
+    """Secrets by their places; each is a unique text."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
 
     @property
     def places(self) -> tuple[str, ...]:
-        """The places of all."""
+        """The places of all secrets."""
         return tuple(self._known)
 
     def of(self, place: str) -> str:
@@ -38,16 +38,16 @@ class Secrets:
         return self._known.setdefault(place, f"zq{len(self._known)}{place.replace(' ', '')}qz")
 
     def add(self, place: str, secret: str) -> None:
-        """Take a secret that was made elsewhere."""
+        """Add a secret that was generated elsewhere."""
         self._known[place] = secret
 
     def basic(self, user: str, place: str) -> None:
-        """Take note of a password's form in the field Authorization."""
+        """Add the form that a password has in the header field Authorization."""
         pair = base64.b64encode(f"{user}:{self.of(place)}".encode()).decode()
         self._known[f"{place}, Basic"] = pair.rstrip("=")
 
     def found_in(self, content: bytes | str) -> list[str]:
-        """Return the places of those that occur in it."""
+        """Return the places whose secrets occur in the content."""
         content = content.encode() if isinstance(content, str) else content
         return [place for place, each in self._known.items() if each.encode() in content]
 
@@ -58,12 +58,12 @@ def line_of(key: Path) -> str:
 
 
 def indented(text: str, by: int) -> str:
-    """Return lines for a block scalar of YAML."""
+    """Return the lines of a text, indented for a block scalar of YAML."""
     return "".join(f"{' ' * by}{line}\n" for line in text.splitlines())
 
 
 class Access:
-    """The files that say how the API, Prometheus and the targets' server are reached."""
+    """The files with the access data for the API, Prometheus and the server of targets."""
 
     def __init__(self, folder: Path, secrets: Secrets, authority: Authority) -> None:
         folder.mkdir()
@@ -100,7 +100,7 @@ class Access:
 def configuration(secrets: Secrets, authority: Authority, write_url: str, dead: str) -> str:
     """Return a configuration with a secret in each place that this Prometheus has for one.
 
-    What is sent to ``write_url`` is taken; nobody listens at ``dead``.
+    ``write_url`` accepts samples; nobody listens at ``dead``.
     """
     for user, place in (("u", "url password"), ("u", "basic"), ("u", "scrape basic")):
         secrets.basic(user, place)
@@ -157,14 +157,14 @@ leader:
 
 
 def _consul(secrets: Secrets, folder: Path, dead: str) -> str:
-    """Return a job with a discovery by Consul; nothing for a Prometheus that is built without."""
+    """Return a job with Consul's service discovery; "" if this Prometheus has none."""
     sd = f"[{{server: '{dead}', token: {secrets.of('consul token')}}}]"
     made = f"  - job_name: by-password\n    consul_sd_configs: {sd}\n"
     return made if takes(f"scrape_configs:\n{made}", folder) else ""
 
 
 def _headers(secrets: Secrets, folder: Path) -> str:
-    """Return headers of a scrape; nothing for a Prometheus without them (before 3.0)."""
+    """Return the headers of a scrape; "" if this Prometheus has none (before 3.0)."""
     if not takes("scrape_configs: [{job_name: a, http_headers: {A: {values: [b]}}}]", folder):
         return ""
     secret, value = secrets.of("scrape header"), secrets.of("header value")
@@ -172,7 +172,7 @@ def _headers(secrets: Secrets, folder: Path) -> str:
 
 
 def _inline_key(secrets: Secrets, authority: Authority) -> str:
-    """Return TLS with a key in place; nothing for a Prometheus that takes files only (2.42)."""
+    """Return TLS settings with an inline key; "" if Prometheus takes only files (2.42)."""
     pair = authority.issue("receiver", usage="clientAuth")
     lines = [f"      {name}: |\n{indented(file.read_text(), 8)}" for name, file in (
         ("cert", pair.certificate), ("key", pair.key)
@@ -185,7 +185,7 @@ def _inline_key(secrets: Secrets, authority: Authority) -> str:
 
 
 class Marked(Replica):
-    """A replica with all flags that take secrets, in a folder in which it may leave a core."""
+    """A replica with all flags that take secrets, in a folder for its core files."""
 
     def __init__(
         self,
@@ -236,14 +236,14 @@ class Marked(Replica):
         self.argv[:0] = ["prlimit", "--core=unlimited", "--", "env", "-C", str(folder / name)]
 
     def ask(self, path: str, method: str = "GET", **options: Any) -> requests.Response:
-        """Ask its API, as its user unless told otherwise."""
+        """Send a request to its API, as its user unless told otherwise."""
         verify = str(self.access.authority.file)
         options = {"auth": self.access.api_user, "verify": verify, "timeout": 10, **options}
         return self._session.request(method, f"{self.api}{path}", **options)
 
     @property
     def leads(self) -> bool:
-        """Whether its API says that it leads, with the leader's configuration in force."""
+        """Whether its API reports that it leads, with the leader's configuration loaded."""
         answer = self.ask("/_elector/leader")
         if not answer.ok or not answer.json()["is_leader"]:
             return False
@@ -260,7 +260,7 @@ def readable_by_others(folders: Iterable[Path]) -> Iterator[Path]:
 
 
 def command_lines(replica: Replica) -> Iterator[bytes]:
-    """Yield the arguments of each of its processes, as everyone on the machine may read them."""
+    """Yield the arguments of each of its processes, which every user can read."""
     for process in replica.family():
         try:
             yield Path(f"/proc/{process.pid}/cmdline").read_bytes()
@@ -269,12 +269,12 @@ def command_lines(replica: Replica) -> Iterator[bytes]:
 
 
 def abort(process: psutil.Process) -> None:
-    """Have it dump a core, if it may, and wait until it has ended."""
+    """Send SIGABRT, which may dump a core, and wait until the process has ended."""
     process.send_signal(signal.SIGABRT)
     psutil.wait_procs([process], timeout=15)
 
 
 def core_limit(process: psutil.Process) -> str:
-    """Return the soft limit of a process for core files."""
+    """Return a process' soft limit for the size of core files."""
     lines = Path(f"/proc/{process.pid}/limits").read_text().splitlines()
     return next(line for line in lines if line.startswith("Max core file size")).split()[4]

@@ -1,8 +1,7 @@
-"""The real Promgen for tests: under gunicorn, on SQLite, with a broker of the test's.
+"""The real Promgen for tests: under gunicorn, with SQLite and a broker of the test.
 
-Everything is done as its users do it: by its own commands, and by the forms of its pages, at the
-end of whose requests it sends its tasks. Its database lies in memory, for a disk's sake that may be
-slow.
+Tests act as its users do: with its own commands, and with the forms of its pages; Promgen sends its
+tasks at the end of these requests. Its database is in memory, because the disk may be slow.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ print("seeded", session.session_key, farm.pk, project.pk, probe.pk)
 
 
 class RealPromgen(Program):
-    """Promgen, with one project whose servers of Prometheus are those named."""
+    """Promgen, with one project, and these servers as its Prometheus servers."""
 
     def __init__(self, folder: Path, broker_url: str, *servers: str) -> None:
         self.port = free_port()
@@ -69,14 +68,14 @@ class RealPromgen(Program):
         }
         argv = ["env", *(f"{name}={value}" for name, value in self._variables.items())]
         argv += [program("promgen"), "gunicorn", "promgen.wsgi:application"]
-        for host in ("127.0.0.1", "127.0.0.2"):  # of which it is told the first alone
+        for host in ("127.0.0.1", "127.0.0.2"):  # only the first is in its ALLOWED_HOSTS
             argv += ["--bind", f"{host}:{self.port}"]
         argv += ["--worker-class", "gthread", "--threads", "8"]
         argv += ["--no-control-socket", "--timeout", "120", "--access-logfile", "-"]
         super().__init__("promgen", argv, folder)
 
     def start(self) -> None:
-        """Make its database, and start it."""
+        """Create its database, and start it."""
         self._command("migrate", "--verbosity=0")
         for server in self.servers:
             self._command("register-server", SHARD, server, "9090")
@@ -86,14 +85,14 @@ class RealPromgen(Program):
         self.await_answer(f"{self.url}/api/v1/targets")
 
     def stop(self, *args: Any, **kwargs: Any) -> int:
-        """End it, and its database."""
+        """Stop it, and delete its database."""
         try:
             return super().stop(*args, **kwargs)
         finally:
             self._memory.cleanup()
 
     def _command(self, *words: str) -> str:
-        """Run one of its own commands; return what it says."""
+        """Run one of its own commands; return its output."""
         argv = [program("promgen"), "promgen", *words]
         variables = os.environ | self._variables
         done = subprocess.run(argv, env=variables, capture_output=True, text=True, check=False)
@@ -103,7 +102,7 @@ class RealPromgen(Program):
     # --- what its users do ---
 
     def save_hosts(self, names: list[str]) -> None:
-        """Add hosts to the farm, all at once."""
+        """Add hosts to the farm, in one request."""
         self._post(f"farm/{self.farm}/hosts", hosts="\n".join(names))
 
     def save_url(self, url: str) -> None:
@@ -116,18 +115,18 @@ class RealPromgen(Program):
         self._post(f"project/{self.project}/rule", **fields)
 
     def act(self, action: str) -> None:
-        """Have the admin's page do something with all servers."""
+        """Run an action of the admin's page for all servers."""
         numbers = [str(number) for number in range(1, len(self.servers) + 1)]
         self._post("admin/promgen/prometheus/", action=action, _selected_action=numbers)
 
     def greet(self) -> None:
-        """Send the task by which a worker of its own greets its queue."""
+        """Send the task with which Promgen's own worker greets its queue."""
         send = "from promgen.celery import debug_task; debug_task.apply_async(queue={!r})"
         for server in self.servers:
             self._command("shell", "--command", send.format(server))
 
     def _post(self, path: str, **fields: Any) -> None:
-        """Send a form as the administrator, who then is sent on to another page."""
+        """Send a form as the administrator; the answer must be a redirect."""
         answer = requests.post(
             f"{self.url}/{path}",
             data={**fields, "csrfmiddlewaretoken": TOKEN},
@@ -138,6 +137,6 @@ class RealPromgen(Program):
         assert answer.status_code == 302, answer.text[-2000:]
 
     def fetches(self, path: str) -> int:
-        """Return how many answers to our program's fetches of a path there were."""
+        """Return how many of our program's fetches of a path it has answered."""
         found = OURS.findall(self.log.read_text(errors="replace"))
         return sum(fetched == path for fetched, _status in found)

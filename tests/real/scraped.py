@@ -1,4 +1,4 @@
-"""A target whose scrapes are numbered: each sample at a receiver tells of which scrape it is."""
+"""A target whose scrapes are numbered, so that a sample identifies its scrape."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NUMBER = "scrape_number"  # the metric whose value is the number of the scrape
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """One scrape: its number, by which replica, and when its request came (ms since 1970)."""
+    """One scrape: its number, its replica, and when its request arrived (ms since 1970)."""
 
     number: int
     by: str
@@ -24,12 +24,13 @@ class Scrape:
 
 
 class Target:
-    """Answers ``/metrics?by=REPLICA``; values depend on the time and the number of scrapes alone.
+    """Answers ``/metrics?by=REPLICA``; values depend only on the time and the number of scrapes.
 
-    ``by`` leaves no label: the replicas' series are the same. But it is part of the URL, from which
-    Prometheus derives the moment within the interval at which it scrapes: replicas on one machine
-    scrape at different moments, as those on different machines do. ``hung_up`` are the
-    numbers of those whose client hung up within HANGS_UP_S, which a bad network delivered late.
+    ``by`` becomes no label: the replicas' series are the same. But it is part of the URL, from
+    which Prometheus derives the time within the interval at which it scrapes: replicas on one
+    machine scrape at different times, as those on different machines do. ``hung_up`` has the
+    numbers of scrapes whose client disconnected within HANGS_UP_S, which a bad network delivered
+    late.
     """
 
     def __init__(self, series: int = 20, host: str = "127.0.0.1") -> None:
@@ -51,12 +52,12 @@ class Target:
         )
 
     def close(self) -> None:
-        """End the server."""
+        """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
 
     def scraped(self, by: str) -> int:
-        """Note a scrape and return its number."""
+        """Record a scrape and return its number."""
         scrape = Scrape(next(self._numbers), by, round(time.time() * 1000))
         self.scrapes.append(scrape)
         return scrape.number
@@ -100,4 +101,4 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_: object) -> None:
-        """Keep quiet: a Prometheus may be killed at any time."""
+        """Print nothing: a Prometheus may be killed at any time."""

@@ -1,4 +1,4 @@
-"""`check` and what only a real Prometheus knows; it writes to nobody while it is asked."""
+"""`check --start` finds errors that only Prometheus finds, and sends nothing meanwhile."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BROKEN_RULES = "groups: [{name: g, rules: [{record: a, expr: '('}]}]\n"
 def check(
     folder: Path, follower: str, leader: str, *words: str
 ) -> subprocess.CompletedProcess[str]:
-    """Check a configuration of these two parts, by a Prometheus that is started."""
+    """Check a configuration of these two parts; with --start, by starting Prometheus."""
     (folder / "c.yml").write_text(f"follower:\n  {follower}\nleader:\n  {leader}\n")
     command = [sys.executable, "-m", "wrapper", "check", f"--config={folder}/c.yml", *words]
     if "--start" in words:
@@ -35,12 +35,12 @@ def check(
 
 
 def left(folder: Path) -> list[str]:
-    """Return what lies in a folder."""
+    """Return the names of the files in a folder."""
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_what_prometheus_starts_with_is_good(tmp_path: Path) -> None:
-    """And nothing is left of it."""
+def test_a_configuration_that_prometheus_starts_with_is_valid(tmp_path: Path) -> None:
+    """A configuration with which Prometheus starts is accepted, and no file remains."""
     (tmp_path / "rules.yml").write_text("groups: []\n")
     done = check(tmp_path, RULES, "remote_write: [{url: 'http://r/w'}]", "--start")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -69,7 +69,7 @@ RULE = "groups: [{name: g, interval: 100ms, rules: [{alert: A, expr: vector(1)}]
 
 
 def iterations(prometheus: Prometheus) -> float:
-    """Return how often it has evaluated its rules."""
+    """Return how many times it has evaluated its rules."""
     text = requests.get(f"{prometheus.url}/metrics", timeout=5).text
     found = re.search(r"^prometheus_rule_group_iterations_total\S* (\S+)$", text, re.MULTILINE)
     return float(found[1]) if found else 0.0
@@ -79,7 +79,7 @@ def iterations(prometheus: Prometheus) -> float:
 def test_what_is_started_sends_nothing(
     tmp_path: Path, write_log: WriteLog, is_harmless: bool
 ) -> None:
-    """However long it runs: no sample, no alert; the original would send both."""
+    """Prometheus, started for a check, sends no sample and no alert; the original sends both."""
     host = write_log.url("").removeprefix("http://").partition("/")[0]
     (tmp_path / "rules.yml").write_text(RULE)
     config = SENDER.format(host=host)
@@ -114,10 +114,10 @@ def test_what_is_started_sends_nothing(
     ],
     ids=["an unknown section", "a wrong value", "entries that mean the same"],
 )
-def test_what_prometheus_refuses_is_told_in_its_words(
+def test_a_refused_configuration_is_reported_with_its_error(
     tmp_path: Path, leader: str, words: str
 ) -> None:
-    """Of the role that it is about."""
+    """If Prometheus refuses the leader's rendering, its error is printed for that role."""
     done = check(tmp_path, "{}", leader, "--start")
     assert done.returncode == 1
     assert "  follower  accepted\n" in done.stdout
@@ -125,16 +125,16 @@ def test_what_prometheus_refuses_is_told_in_its_words(
     assert words in done.stdout
 
 
-def test_the_lines_told_are_those_of_the_rendering(tmp_path: Path) -> None:
-    """Also where the configuration that was started had to be written anew."""
+def test_line_numbers_are_those_of_the_rendering(tmp_path: Path) -> None:
+    """Line numbers in errors are those of the rendering, although another text was started."""
     leader = "remote_write:\n  - {url: 'http://r/w', # a comment\n     name: a}\n  bogus: 1"
     done = check(tmp_path, "{}", leader, "--start")
     printed = check(tmp_path, "{}", leader, "--print=leader").stdout.splitlines()
     assert f"line {printed.index('bogus: 1') + 1}: field bogus" in done.stdout
 
 
-def test_rules_and_certificates_are_looked_at(tmp_path: Path) -> None:
-    """They are what promtool does not see, or not as Prometheus does."""
+def test_rules_and_certificates_are_checked(tmp_path: Path) -> None:
+    """Broken rules and certificates are refused; promtool does not check them like Prometheus."""
     (tmp_path / "rules.yml").write_text(BROKEN_RULES)
     done = check(tmp_path, RULES, "{}", "--start")
     assert done.returncode == 1
@@ -147,8 +147,11 @@ def test_rules_and_certificates_are_looked_at(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_nothing_is_left_of_a_check_that_is_told_to_stop(tmp_path: Path, number: int) -> None:
-    """Neither the Prometheus, nor the rendering with its passwords."""
+def test_nothing_remains_of_an_interrupted_check(tmp_path: Path, number: int) -> None:
+    """When a check gets a signal to stop, neither Prometheus nor the rendering remains.
+
+    The rendering contains passwords.
+    """
     (tmp_path / "c.yml").write_text("follower: {}\n")
     slow = tmp_path / "prometheus"
     slow.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
@@ -169,7 +172,7 @@ def test_nothing_is_left_of_a_check_that_is_told_to_stop(tmp_path: Path, number:
 
 
 def test_a_script_that_may_start_the_real_configuration_is_not_run(tmp_path: Path) -> None:
-    """It would write beside the leader."""
+    """A script is not run, because it could start a Prometheus that writes beside the leader."""
     (tmp_path / "c.yml").write_text("follower: {}\n")
     script = tmp_path / "start.sh"
     script.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
@@ -184,7 +187,7 @@ def test_a_script_that_may_start_the_real_configuration_is_not_run(tmp_path: Pat
 
 
 def test_without_a_prometheus_nothing_is_checked(tmp_path: Path) -> None:
-    """Exit status 2, and what to write."""
+    """Without Prometheus, the exit status is 2, and the error says what to write."""
     (tmp_path / "c.yml").write_text("follower: {}\n")
     done = subprocess.run(
         [sys.executable, "-m", "wrapper", "check", f"--config={tmp_path}/c.yml", "--start"],
@@ -199,8 +202,8 @@ def test_without_a_prometheus_nothing_is_checked(tmp_path: Path) -> None:
     assert "-- /bin/prometheus" in done.stderr
 
 
-def test_one_that_is_no_prometheus_has_said_nothing(tmp_path: Path) -> None:
-    """It ends, or is never ready."""
+def test_a_program_that_is_not_prometheus_gives_no_verdict(tmp_path: Path) -> None:
+    """If the program exits before it is ready, the exit status is 2, and no verdict is given."""
     (tmp_path / "c.yml").write_text("follower: {}\n")
     command = [sys.executable, "-m", "wrapper", "check", f"--config={tmp_path}/c.yml", "--start"]
     done = subprocess.run(
@@ -223,8 +226,11 @@ def test_one_that_is_no_prometheus_has_said_nothing(tmp_path: Path) -> None:
         ("authorization: {credentials_file: gone}", 0),
     ],
 )
-def test_files_that_are_not_there_are_told(tmp_path: Path, place: str, status: int) -> None:
-    """As Prometheus takes them: some it cannot do without. Elsewhere they may be there."""
+def test_missing_files_are_reported(tmp_path: Path, place: str, status: int) -> None:
+    """Missing files are reported, and refused if Prometheus cannot start without them.
+
+    With --syntax-only they are not checked: they may exist only where Prometheus runs.
+    """
     leader = f"remote_write: [{{url: 'https://r/w', {place}}}]"
     done = check(tmp_path, "{}", leader)
     assert done.returncode == status, done.stdout

@@ -1,4 +1,4 @@
-"""The examples of the README and of the page about configuration, by the program and promtool."""
+"""The examples of the README and of the page about configuration, with promtool."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ PAGE = (CHECKOUT / "wrapper/docs/configuration.md").read_text(encoding="utf-8")
 
 
 def example(text: str, kind: str, start: str) -> str:
-    """Return the one example of this kind that starts so."""
+    """Return the only example of this kind with this beginning."""
     found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     [one] = [each for name, each in found if name == kind and each.startswith(start)]
     return str(one)
 
 
 def run(folder: Path, *words: str) -> str:
-    """Return what the program prints, with promtool on its PATH; it has to succeed."""
+    """Run the program with promtool on its PATH; return its output. It must succeed."""
     own = Path(sys.executable).with_name("prometheus-elector")
     path = f"{Path(program('promtool')).parent}:{os.environ['PATH']}"
     environ = {**os.environ, "PATH": path}
@@ -35,7 +35,7 @@ def run(folder: Path, *words: str) -> str:
 
 
 def test_the_report_on_the_page_is_the_one_that_is_printed(tmp_path: Path) -> None:
-    """Byte for byte."""
+    """`check` prints exactly the report that the page shows for its input."""
     pattern = r"(?:with|and) this `([\w.]+)`:\n\n```yaml\n(.*?)^```$"
     inputs = re.findall(pattern, PAGE, re.DOTALL | re.MULTILINE)
     assert [name for name, _ in inputs] == ["prometheus.yml", "leader.yml"]
@@ -46,7 +46,7 @@ def test_the_report_on_the_page_is_the_one_that_is_printed(tmp_path: Path) -> No
 
 
 def test_the_items_on_the_page_replace_and_delete(tmp_path: Path) -> None:
-    """As their comments say."""
+    """The page's items replace and delete jobs, as their comments say."""
     (tmp_path / "config.yml").write_text(
         "follower:\n  scrape_configs:\n    - job_name: node\n    - job_name: debug\n"
         + example(PAGE, "yaml", "leader:\n  scrape_configs:")
@@ -58,7 +58,7 @@ def test_the_items_on_the_page_replace_and_delete(tmp_path: Path) -> None:
 
 
 def test_the_configuration_of_the_readme_makes_the_leader_write(tmp_path: Path) -> None:
-    """And the follower not; promtool takes both."""
+    """By the README's configuration, only the leader writes remotely; promtool accepts it."""
     (tmp_path / "config.yml").write_text(example(README, "yaml", "follower:"))
     said = run(tmp_path, "check", "--config=config.yml", "--config-check=promtool")
     assert re.search("follower +valid YAML, .* no remote_write", said)

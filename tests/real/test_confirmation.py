@@ -1,7 +1,7 @@
-"""A change of role is confirmed whatever Prometheus shows of a configuration, and hides of it.
+"""A change of role is confirmed whatever Prometheus shows or hides of a configuration.
 
-A demotion that is not confirmed costs the life of Prometheus, so what is shown must never be in the
-way. Each case needs fields that not every Prometheus has; the schema says which.
+If a demotion is not confirmed, Prometheus is killed; so what Prometheus shows must never prevent a
+confirmation. Each case needs fields that not every Prometheus has; the schema has them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WRITE = "  remote_write:\n  - url: {url}\n    name: w\n"
 
 @dataclass(frozen=True)
 class Case:
-    """What the follower's part has beyond the usual, and the leader's; ``needs`` are fields."""
+    """What is added to the follower's part and to the leader's; ``needs`` are fields."""
 
     leader: str
     follower: str = ""
@@ -65,7 +65,7 @@ CASES = {
 
 
 class Written(Replica):
-    """A replica whose configuration is that of a case."""
+    """A replica with the configuration of a case."""
 
     def __init__(self, *arguments: Any, case: Case, write_url: str) -> None:
         self._case = case
@@ -77,7 +77,7 @@ class Written(Replica):
         self.config.write_text(f"{text}leader:\n{self._case.leader.format(url=write_url)}")
 
     def has_loaded(self, rendering: str) -> bool:
-        """Tell whether it knows that this rendering is in force."""
+        """Tell whether its API reports that this rendering is loaded."""
         said = requests.get(f"{self.api}/_elector/config", timeout=5).json()
         return bool(said["is_loaded"]) and said["loaded"] == said["renderings"][rendering]
 
@@ -96,14 +96,14 @@ def begin(tmp_path: Path, write_log: WriteLog) -> Iterator[Callable[[Case], Writ
 
 
 def test_the_newest_prometheus_has_all_that_the_cases_need() -> None:
-    """So that none of them is passed over everywhere."""
+    """The newest Prometheus has the fields of all cases, so that none is skipped everywhere."""
     needed = {field for case in CASES.values() for field in case.needs}
     assert needed <= schema().of(schema().versions[-1])
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 def test_each_change_of_role_is_confirmed(begin: Callable[[Case], Written], case: Case) -> None:
-    """The follower's rendering is known by its looks when it comes back; Prometheus lives on."""
+    """A promotion and a demotion are confirmed, and Prometheus is not killed."""
     if missing := {*case.needs} - schema().of(version()):
         pytest.skip(f"Prometheus {version()} does not have {', '.join(missing)}")
     replica = begin(case)

@@ -1,4 +1,4 @@
-"""The disk is full when a rendering has to be written: no leader by it, and no writer after it."""
+"""With a full disk, no replica leads whose rendering was not written, and none goes on writing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FULL = os.strerror(errno.ENOSPC)
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """Give a folder on a filesystem of a few pages."""
+    """Give a folder on a filesystem of 64 KiB."""
     folder = tmp_path / "small"
     folder.mkdir()
     mount: list[str | Path] = [
@@ -48,7 +48,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> Path:
-    """Leave no room in it; return what to delete to mend it."""
+    """Fill the filesystem; return the file to delete afterwards."""
     filler = folder / "filler"
     with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while file.write(bytes(4096)):
@@ -56,8 +56,8 @@ def fill(folder: Path) -> Path:
     return filler
 
 
-def test_a_promotion_that_cannot_be_written_is_given_back(fleet: Fleet, small: Path) -> None:
-    """It never leads, says why, tries less and less often, and leads once there is room."""
+def test_a_promotion_that_cannot_be_written_is_undone(fleet: Fleet, small: Path) -> None:
+    """With a full disk, a promotion is undone, logged and retried rarely, until there is space."""
     fleet.start("a").await_leader()
     wait_until(lambda: fleet.log.writes("a"), 10, "the first writes")
     second = fleet.start("b", "--cool-down=1s", output=small / "prometheus.yml")
@@ -75,7 +75,7 @@ def test_a_promotion_that_cannot_be_written_is_given_back(fleet: Fleet, small: P
 
 
 def test_a_demotion_that_cannot_be_written_kills_prometheus(fleet: Fleet, small: Path) -> None:
-    """Asked to stop with a full disk: Prometheus is killed at once, and the other leads."""
+    """With a full disk, SIGTERM kills the leader's Prometheus at once, and the other leads."""
     first = fleet.start("a", output=small / "prometheus.yml")
     first.await_leader()
     second = fleet.start("b")
@@ -88,8 +88,11 @@ def test_a_demotion_that_cannot_be_written_kills_prometheus(fleet: Fleet, small:
     await_turns(fleet, "a", "b")
 
 
-def test_an_edit_that_cannot_be_written_is_told_and_made_good(fleet: Fleet, small: Path) -> None:
-    """The leader goes on with what it has; log, API and metrics say why, until there is room."""
+def test_an_edit_that_cannot_be_written_is_reported(fleet: Fleet, small: Path) -> None:
+    """With a full disk, the leader goes on without an edit; log, API and metrics report it.
+
+    Once there is space, the edit is loaded.
+    """
     leader = fleet.start("a", output=small / "prometheus.yml")
     leader.await_leader()
 

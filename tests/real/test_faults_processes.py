@@ -1,4 +1,4 @@
-"""Processes of a leader are killed or stopped: its Prometheus writes no more, then another does."""
+"""When a leader's processes are killed or stopped, it writes no more before another does."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HASTY_HEALTH = (
 
 
 def supervisor(replica: Replica) -> list[psutil.Process]:
-    """Return the process that decides."""
+    """Return the supervisor."""
     return [psutil.Process(replica.pid)]
 
 
@@ -39,7 +39,7 @@ def wrapper(replica: Replica) -> list[psutil.Process]:
 
 
 def everything(replica: Replica) -> list[psutil.Process]:
-    """Return every process, Prometheus too."""
+    """Return every process, including Prometheus."""
     return replica.family()
 
 
@@ -47,9 +47,9 @@ Chosen = Callable[[Replica], list[psutil.Process]]
 
 
 def hit(replica: Replica, chosen: Chosen, number: signal.Signals) -> float:
-    """Send a signal to some of a replica's processes and return when.
+    """Send a signal to some of a replica's processes; return when.
 
-    Of those that are killed, some may have died with the first before it is their turn.
+    If the signal is SIGKILL, some may have died with the first one before.
     """
     processes = chosen(replica)
     may_have_gone = (psutil.NoSuchProcess,) if number == signal.SIGKILL else ()
@@ -61,8 +61,8 @@ def hit(replica: Replica, chosen: Chosen, number: signal.Signals) -> float:
 
 
 @pytest.mark.parametrize("chosen", [supervisor, everything])
-def test_a_killed_leader_is_replaced_when_its_lease_runs_out(fleet: Fleet, chosen: Chosen) -> None:
-    """SIGKILL: its Prometheus dies with it; another writes when the lease has run out."""
+def test_a_killed_leader_is_replaced_when_its_lease_expires(fleet: Fleet, chosen: Chosen) -> None:
+    """When a leader is killed, its Prometheus dies, and another writes after the expiry."""
     leader, other = fleet.pair()
     child = leader.child
     killed_at = hit(leader, chosen, signal.SIGKILL)
@@ -73,7 +73,7 @@ def test_a_killed_leader_is_replaced_when_its_lease_runs_out(fleet: Fleet, chose
 
 
 def test_a_dead_prometheus_is_replaced_at_once(fleet: Fleet) -> None:
-    """The lease is given back by its supervisor, which ends with Prometheus' status."""
+    """When a leader's Prometheus is killed, the lease is released, and another leads at once."""
     leader, other = fleet.pair()
     leader.child.kill()
     other.await_leader(SPARE_S)
@@ -82,7 +82,7 @@ def test_a_dead_prometheus_is_replaced_at_once(fleet: Fleet) -> None:
 
 
 def test_a_leader_without_its_web_server_goes_on_writing(fleet: Fleet) -> None:
-    """Its gunicorn stopped for a while, then killed: the same leads, and the API is there again."""
+    """When the web server is stopped or killed, the leader writes on, and the API returns."""
     leader, _ = fleet.pair()
     url = f"{leader.api}/_elector/healthz"
     hit(leader, web, signal.SIGSTOP)
@@ -97,8 +97,8 @@ def test_a_leader_without_its_web_server_goes_on_writing(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("chosen", [wrapper, everything])
-def test_a_stopped_leader_is_dead_before_its_lease_runs_out(fleet: Fleet, chosen: Chosen) -> None:
-    """SIGSTOP: the kernel's timer ends it in time; thawed after another leads, nothing is left."""
+def test_a_stopped_leader_is_dead_before_its_lease_expires(fleet: Fleet, chosen: Chosen) -> None:
+    """When a leader is stopped with SIGSTOP, the kernel's timer kills it before the expiry."""
     leader, other = fleet.pair()
     child, family = leader.child, leader.family()
     stopped_at = hit(leader, chosen, signal.SIGSTOP)
@@ -114,7 +114,7 @@ def test_a_stopped_leader_is_dead_before_its_lease_runs_out(fleet: Fleet, chosen
 
 
 def test_a_leader_that_stops_for_a_moment_stays_leader(fleet: Fleet) -> None:
-    """Stopped for less than the renew deadline: the same goes on writing, no change is seen."""
+    """When a leader is stopped for less than the renew deadline, it stays leader."""
     leader, _ = fleet.pair()
     stopped_at = hit(leader, wrapper, signal.SIGSTOP)
     let_pass(stopped_at + 1 - now())
@@ -129,7 +129,7 @@ def test_a_leader_that_stops_for_a_moment_stays_leader(fleet: Fleet) -> None:
 
 
 def test_a_stopped_prometheus_is_killed_and_replaced(fleet: Fleet) -> None:
-    """SIGSTOP of Prometheus: unhealthy, not demoted in its grace, killed; another writes."""
+    """When a leader's Prometheus is stopped, it is killed after the grace, and another writes."""
     leader, other = fleet.pair(*HASTY_HEALTH)
     os.kill(leader.child.pid, signal.SIGSTOP)
     other.await_leader(1 + 3 * 0.4 + SPARE_S)
@@ -137,8 +137,8 @@ def test_a_stopped_prometheus_is_killed_and_replaced(fleet: Fleet) -> None:
     await_turns(fleet, leader.name, other.name)
 
 
-def test_a_stopped_prometheus_of_a_follower_costs_nothing(fleet: Fleet) -> None:
-    """Stopped until it is unhealthy, then thawed: it is healthy again and can take over."""
+def test_a_follower_whose_prometheus_was_stopped_can_lead(fleet: Fleet) -> None:
+    """When a follower's Prometheus continues after SIGSTOP, the follower can lead again."""
     leader, other = fleet.pair(*HASTY_HEALTH, "--healthcheck-success-threshold=1")
     child = other.child
     child.suspend()

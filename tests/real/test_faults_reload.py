@@ -1,4 +1,4 @@
-"""Prometheus does not load what it should: a promotion is taken back, a demotion has effect."""
+"""If Prometheus does not load a rendering, a promotion is undone, and a demotion still works."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ UNLOADABLE = ", write_relabel_configs: [{source_labels: [a], regex: '('}]"
 BROKEN_RULES = "groups: [{name: broken, rules: [{record: a, expr: '('}]}]\n"
 
 
-def test_a_promotion_that_is_refused_does_not_bounce(fleet: Fleet) -> None:
-    """No replica can load the leader's part: each tries less and less often; mended, one leads."""
+def test_refused_promotions_are_retried_more_and_more_rarely(fleet: Fleet) -> None:
+    """If no replica can load the leader's part, retries get rarer; once corrected, one leads."""
     for name in ("a", "b"):
         replica = fleet.make(name, *COOL)
         fleet.configure(replica, writes_to(fleet.log.url(name), more=UNLOADABLE))
@@ -46,7 +46,10 @@ def test_a_promotion_that_is_refused_does_not_bounce(fleet: Fleet) -> None:
 
 
 def test_a_leader_that_loads_only_a_part_hands_over(fleet: Fleet, tmp_path: Path) -> None:
-    """A broken rule file at promotion: remote_write is in force all the same, and is taken back."""
+    """If a promotion loads remote_write but a broken rule file fails, it is undone.
+
+    Another replica leads.
+    """
     rules = tmp_path / "broken.yml"
     rules.write_text(BROKEN_RULES)
     first = fleet.make("a", "--cool-down=30s")
@@ -62,7 +65,10 @@ def test_a_leader_that_loads_only_a_part_hands_over(fleet: Fleet, tmp_path: Path
 
 
 def test_a_demotion_has_effect_in_spite_of_a_broken_rule_file(fleet: Fleet) -> None:
-    """The reload is refused in a part, remote_write has gone: released, and nobody is killed."""
+    """If a rule file is broken at a demotion, remote_write is removed, and the other leads.
+
+    Prometheus is not killed.
+    """
     leader, other = fleet.pair()
     leader.config.with_name("beat.yml").write_text(BROKEN_RULES)
     os.kill(leader.pid, signal.SIGUSR1)

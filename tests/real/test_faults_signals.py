@@ -1,4 +1,4 @@
-"""Signals to the wrapper: step down, read again, pass on, cut short."""
+"""Signals to the wrapper: SIGUSR1, SIGHUP, SIGQUIT, and a second SIGTERM."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support import now, wait_until
 
 
 def test_a_leader_steps_down_when_asked_to_and_may_lead_again(fleet: Fleet) -> None:
-    """SIGUSR1: the other leads, in order; and again, back; nobody ends."""
+    """On SIGUSR1 a leader hands over and runs on; it can lead again."""
     leader, other = fleet.pair()
     os.kill(leader.pid, signal.SIGUSR1)
     other.await_leader(SPARE_S)
@@ -24,8 +24,8 @@ def test_a_leader_steps_down_when_asked_to_and_may_lead_again(fleet: Fleet) -> N
     assert other.is_running
 
 
-def test_hangup_reads_again_and_reloads(fleet: Fleet) -> None:
-    """SIGHUP: a changed configuration and a changed rule file are in force at once."""
+def test_sighup_loads_changed_configurations_and_rules(fleet: Fleet) -> None:
+    """On SIGHUP, a changed configuration and a changed rule file are loaded."""
     leader, _ = fleet.pair("--rehash-period=1h")
     text = leader.config.read_text()
     leader.config.write_text(text.replace("scrape_interval: 1s", "scrape_interval: 7s"))
@@ -41,7 +41,7 @@ def test_hangup_reads_again_and_reloads(fleet: Fleet) -> None:
 
 
 def test_quit_reaches_prometheus(fleet: Fleet) -> None:
-    """SIGQUIT: Prometheus prints its goroutines and ends with 2, as alone; the other leads."""
+    """On SIGQUIT, Prometheus prints its goroutines and exits with 2; the other leads."""
     leader, other = fleet.pair()
     os.kill(leader.pid, signal.SIGQUIT)
     other.await_leader(SPARE_S)
@@ -50,8 +50,11 @@ def test_quit_reaches_prometheus(fleet: Fleet) -> None:
     await_turns(fleet, leader.name, other.name)
 
 
-def test_a_second_stop_kills_before_it_releases(fleet: Fleet) -> None:
-    """A demotion hangs at a silent endpoint: until the second SIGTERM the lease stays held."""
+def test_a_second_sigterm_kills_prometheus_then_releases(fleet: Fleet) -> None:
+    """While a demotion hangs, the lease stays held until a second SIGTERM.
+
+    Then Prometheus is killed before the lease is released.
+    """
     hole = WriteLog()
     hole.delay_s = 3600
     for name in ("a", "b"):

@@ -1,4 +1,4 @@
-"""No hole, nothing lost: what faults cost at the receiver where replicas write through gates."""
+"""With the gate, faults cause no gap and no loss at the receiver."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support import wait_until
 
 
 def test_a_leader_that_vanishes(writers: MakeWriters) -> None:
-    """Kill -9 of all of the leader: the other goes on from what the receiver has."""
+    """When a leader is killed with all its processes, nothing is lost and the gap is short."""
     fleet = writers()
     leader = fleet.start("a", "b")
     [other] = fleet.others(leader)
@@ -24,9 +24,10 @@ def test_a_leader_that_vanishes(writers: MakeWriters) -> None:
 
 @pytest.mark.parametrize("others_s", [5.0, 0.2], ids=["both-wait", "leader-waits"])
 def test_an_ordered_hand_over_is_exact(writers: MakeWriters, others_s: float) -> None:
-    """SIGTERM: what the leader has not sent yet goes out, and not again from the other.
+    """In an ordered hand-over, all pending samples are sent, and none of them twice.
 
-    The other's batches have samples from before and after, or are all released by the last mark.
+    The follower's batches contain samples from before and after it, or are all released by the last
+    mark.
     """
     queue, queue_of_others = (f"batch_send_deadline: {round(s * 1000)}ms" for s in (5.0, others_s))
     fleet = writers(VictoriaStore, queue=queue, queue_of_others=queue_of_others)
@@ -37,8 +38,8 @@ def test_an_ordered_hand_over_is_exact(writers: MakeWriters, others_s: float) ->
     fleet.assert_whole(leader.name, other.name, is_exact=True)
 
 
-def test_a_frozen_leader(writers: MakeWriters) -> None:
-    """SIGSTOP of all of the leader: its gate is dead when another leads, and passes nothing on."""
+def test_a_stopped_leader(writers: MakeWriters) -> None:
+    """When a leader is stopped with SIGSTOP, its gate is dead before another leads."""
     fleet = writers()
     leader = fleet.start("a", "b")
     [other] = fleet.others(leader)
@@ -48,8 +49,8 @@ def test_a_frozen_leader(writers: MakeWriters) -> None:
     fleet.assert_whole(leader.name, other.name)
 
 
-def test_the_api_server_away(writers: MakeWriters) -> None:
-    """Nobody leads for five leases: all is held, and sent when one leads again."""
+def test_an_unreachable_api_server(writers: MakeWriters) -> None:
+    """When nobody leads for five leases, all samples are held, and sent later."""
     fleet = writers()
     fleet.start("a", "b")
     outages.api_server_away(fleet, 5 * LEASE_S)
@@ -59,8 +60,8 @@ def test_the_api_server_away(writers: MakeWriters) -> None:
     assert fleet.gate_total("batches_sent_on_total") > 0
 
 
-def test_the_receiver_away_while_the_leader_vanishes(writers: MakeWriters) -> None:
-    """What the leader could not send any more, the other has."""
+def test_a_receiver_that_is_down_while_the_leader_vanishes(writers: MakeWriters) -> None:
+    """When the receiver is down as the leader vanishes, the other sends the missing samples."""
     fleet = writers()
     leader = fleet.start("a", "b")
     [other] = fleet.others(leader)
@@ -69,8 +70,11 @@ def test_the_receiver_away_while_the_leader_vanishes(writers: MakeWriters) -> No
     assert found.hole.seconds < LEASE_S, found
 
 
-def test_a_successors_gate_killed_before_it_has_sent_what_it_held(writers: MakeWriters) -> None:
-    """The third replica holds the same, and leads: the mark must not pass over it."""
+def test_a_successors_gate_killed_before_it_has_sent(writers: MakeWriters) -> None:
+    """When a successor's gate dies before it has sent its samples, nothing is lost.
+
+    The third replica holds the same samples: the mark must not pass them.
+    """
     fleet = writers()
     fleet.start("a", "b", "c")
     outages.receiver_away_and_gate_gone(fleet, 2 * LEASE_S)
@@ -80,7 +84,7 @@ def test_a_successors_gate_killed_before_it_has_sent_what_it_held(writers: MakeW
 
 
 def test_a_dead_receiver_at_a_demotion(writers: MakeWriters) -> None:
-    """The receiver answers nothing, and the leader steps down: its Prometheus lives on."""
+    """When receivers do not answer during a step-down, Prometheus is not killed."""
     fleet = writers(dead_endpoints=2)
     leader = fleet.start("a", "b")
     [other] = fleet.others(leader)
@@ -90,7 +94,7 @@ def test_a_dead_receiver_at_a_demotion(writers: MakeWriters) -> None:
 
 
 def test_a_killed_gate(writers: MakeWriters) -> None:
-    """The leader's gate is killed: requests wait until it runs again, and the leader stays."""
+    """When the leader's gate is killed, it is restarted, nothing is lost, and the leader stays."""
     fleet = writers()
     leader = fleet.start("a", "b")
     restarts = fleet.gate_total("restarts_total")

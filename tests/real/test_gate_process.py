@@ -1,4 +1,4 @@
-"""The gate's process between two real Prometheus: no sample is lost, and none comes twice."""
+"""The gate's process between two real Prometheus: no sample is lost, and none arrives twice."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ remote_write:
 
 @pytest.fixture
 def receiver(tmp_path: Path) -> Iterator[Receiver]:
-    """Run a Prometheus that takes remote writes, in order only."""
+    """Run a Prometheus that accepts remote_write, in order only."""
     with started(Receiver(tmp_path / "receiver")) as part:
         yield part
 
 
 @pytest.fixture
 def gate(tmp_path: Path, receiver: Receiver) -> Iterator[RunningGate]:
-    """Run a standby's gate before it."""
+    """Run a follower's gate before the receiver."""
     with running_gate(tmp_path, memory_bytes=64 << 20) as process:
         process.order(Endpoint("x", receiver.write_url, batch_deadline_s=0.5, max_backoff_s=0.5))
         yield process
@@ -58,7 +58,7 @@ def times_at(prometheus: Prometheus) -> list[str]:
 
 
 def await_all(sender: Prometheus, receiver: Receiver) -> None:
-    """Wait until the receiver has each sample that the sender has by now, each once."""
+    """Wait until the receiver has each sample that the sender has now, each once."""
     expected = wait_until(lambda: times_at(sender), LIMIT_S, "the sender has samples")
 
     def has_come() -> bool:
@@ -70,7 +70,7 @@ def await_all(sender: Prometheus, receiver: Receiver) -> None:
 
 
 def failed(sender: Prometheus) -> float:
-    """Return how many samples the sender has given up."""
+    """Return how many samples the sender counts as failed."""
     query = "prometheus_remote_storage_samples_failed_total"
     return sum(float(each["value"][1]) for each in sender.query(query))
 
@@ -78,7 +78,7 @@ def failed(sender: Prometheus) -> float:
 def test_a_successor_sends_what_it_held(
     gate: RunningGate, receiver: Receiver, sender: Prometheus
 ) -> None:
-    """What was held before it led comes first, then what Prometheus sends."""
+    """When the gate opens, it sends the held samples first, and then passes requests on."""
     gate.await_endpoint(lambda each: each.held_batches >= 10, "it holds batches")
     assert times_at(receiver) == []
     gate.open()
@@ -90,7 +90,7 @@ def test_a_successor_sends_what_it_held(
 
 
 def test_a_token_that_expires_while_samples_are_held_costs_none(tmp_path: Path) -> None:
-    """What is held is sent with the token that Prometheus has read since then."""
+    """Held samples are sent with Prometheus' newest token, so none is lost."""
     token = tmp_path / "token"
     token.write_text("old")
     config = f"{CONFIG}  authorization: {{credentials_file: {token}}}\n"
@@ -111,10 +111,10 @@ def test_a_token_that_expires_while_samples_are_held_costs_none(tmp_path: Path) 
             assert failed(sender) == 0
 
 
-def test_a_killed_gate_and_a_deadline_cost_nothing(
+def test_no_sample_is_lost_by_a_killed_or_closed_gate(
     gate: RunningGate, receiver: Receiver, sender: Prometheus
 ) -> None:
-    """Prometheus sends again what was cut, refused, or had no answer."""
+    """After a kill of the gate and an expired deadline, the receiver has all samples once."""
     gate.open()
     gate.counted("requests_passed", 2)
     gate.stop(signal.SIGKILL)
@@ -129,10 +129,10 @@ def test_a_killed_gate_and_a_deadline_cost_nothing(
     assert failed(sender) == 0
 
 
-def test_a_mark_is_what_the_receiver_has(
+def test_after_a_hand_over_the_receiver_has_all_up_to_the_mark(
     gate: RunningGate, receiver: Receiver, sender: Prometheus
 ) -> None:
-    """An ordered hand-over ends with all up to its mark at the receiver, and nothing later."""
+    """After a hand-over, the receiver has all samples up to the mark, and none after it."""
     gate.open()
     gate.counted("requests_passed", 5)
     before = time.time()

@@ -1,4 +1,4 @@
-"""A rendering that leads to the gate, as Prometheus and promtool take it."""
+"""A rendering with the gate, loaded by Prometheus and checked by promtool."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wrapper.configuration.gate_settings import GateSettings
 from wrapper.configuration.render import render
 from wrapper.documents.source import Source
 
-# All that a 2.42 knows; the files are the gate's, so that Prometheus does not miss them.
+# Fields that 2.42 has too. The files are for the gate: Prometheus does not need them.
 ENTRIES = """\
 follower:
   global: {scrape_interval: 100ms}
@@ -43,7 +43,7 @@ leader:
 
 @pytest.fixture
 def asked() -> Iterator[tuple[str, list[str]]]:
-    """Give the URL of a server in the gate's place, and the request targets as they come."""
+    """Give the URL of a server instead of the gate, and the paths of its requests."""
     targets: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -68,7 +68,7 @@ def asked() -> Iterator[tuple[str, list[str]]]:
 
 
 def test_prometheus_sends_to_the_gate(tmp_path: Path, asked: tuple[str, list[str]]) -> None:
-    """Each entry to its own path there, encoded once."""
+    """Prometheus sends each entry to its own path of the gate, encoded once."""
     url, targets = asked
     gate = GateSettings(url, str(tmp_path))
     renderings = render(Source("c.yml", ENTRIES.encode()), gate).renderings
@@ -84,7 +84,7 @@ def test_prometheus_sends_to_the_gate(tmp_path: Path, asked: tuple[str, list[str
 
 
 def test_check_by_promtool_and_by_a_start(tmp_path: Path) -> None:
-    """Both accept it; what is checked sends nothing, to a gate that runs neither."""
+    """`check` with promtool and --start accepts a rendering with the gate."""
     (tmp_path / "none.pem").write_text("-----BEGIN CERTIFICATE-----\n")
     (tmp_path / "none.key").write_text("-----BEGIN PRIVATE KEY-----\n")
     (tmp_path / "c.yml").write_text(ENTRIES.replace("{address}", "127.0.0.1:1"))

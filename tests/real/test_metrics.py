@@ -1,4 +1,4 @@
-"""What real replicas expose, before real promtool's eyes and in a real Prometheus."""
+"""The metrics and histories of real replicas, checked by promtool and by a real hand-over."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.real.promtool import promtool
 from tests.real.replica import Replica
 from tests.support import wait_until
 
-# The Go program's name of a counter is a contract, whatever promtool says of it.
+# The name of a counter of the Go program is kept, although promtool warns about it.
 GO_NAME = 'prometheus_elector_notifier_calls_errors counter metrics should have "_total" suffix'
 OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 
 
 @pytest.fixture
 def pair(start: Start, write_log: WriteLog) -> tuple[Replica, Replica]:
-    """Give a leader and a follower that are both settled."""
+    """Start a leader, then a follower."""
     leader = start("a", write_url=write_log.url("a"))
     leader.await_leader()
     follower = start("b", write_url=write_log.url("b"))
@@ -41,7 +41,7 @@ def exposed(replica: Replica, **headers: str) -> str:
 
 
 def value(replica: Replica, series: str) -> float | None:
-    """Return the value of one series, None where it is not exposed."""
+    """Return the value of one series, None if it is not exposed."""
     for line in exposed(replica).splitlines():
         name, _, number = line.rpartition(" ")
         if name == f"prometheus_elector_{series}":
@@ -50,28 +50,28 @@ def value(replica: Replica, series: str) -> float | None:
 
 
 def complaints(text: str) -> list[str]:
-    """Return what promtool has to say of an exposition."""
+    """Return promtool's warnings about these metrics."""
     done = promtool("check", "metrics", given=text)
     return (done.stdout + done.stderr).splitlines()
 
 
-def test_promtool_has_nothing_to_say(pair: tuple[Replica, Replica]) -> None:
-    """Names, units, types and help texts are as Prometheus wants them; but for one Go name."""
+def test_promtool_accepts_the_metrics(pair: tuple[Replica, Replica]) -> None:
+    """Promtool's only warning about the metrics is about the name of one counter."""
     for replica in pair:
         wait_until(lambda r=replica: value(r, "child_threads"), 10, "the child is measured")  # type: ignore[misc]
         assert complaints(exposed(replica)) == [GO_NAME]
     assert len(complaints(exposed(pair[0]).replace("_seconds", "_milliseconds"))) > 1
 
 
-def test_openmetrics_is_spoken_on_request(pair: tuple[Replica, Replica]) -> None:
-    """A strict parser takes all of it."""
+def test_openmetrics_is_served_on_request(pair: tuple[Replica, Replica]) -> None:
+    """On request, the metrics are served as OpenMetrics, and a strict parser accepts them."""
     text = exposed(pair[0], **OPENMETRICS)
     names = {family.name for family in parse_openmetrics(text)}  # type: ignore[no-untyped-call]
     assert {"prometheus_elector_role", "prometheus_elector_lease_renew_duration_seconds"} < names
 
 
-def test_a_hand_over_shows_in_both_replicas(pair: tuple[Replica, Replica]) -> None:
-    """Stepping down and acquiring are counted by their reasons; both agree on the lease."""
+def test_a_hand_over_is_counted_by_both_replicas(pair: tuple[Replica, Replica]) -> None:
+    """A hand-over is counted by its reason in both replicas, and both agree on the lease."""
     leader, follower = pair
     assert value(leader, 'role_transitions_total{reason="acquired"}')
     assert value(leader, "lease_renew_duration_seconds_count")
@@ -92,13 +92,13 @@ def test_a_hand_over_shows_in_both_replicas(pair: tuple[Replica, Replica]) -> No
 
 
 def status(replica: Replica) -> dict[str, Any]:
-    """Return what a replica says of itself."""
+    """Return a replica's status."""
     told: dict[str, Any] = requests.get(f"{replica.api}/_elector/status", timeout=5).json()
     return told
 
 
-def test_a_hand_over_is_told_with_its_reason(pair: tuple[Replica, Replica]) -> None:
-    """By both replicas' histories, and in the log with the lease record behind it."""
+def test_a_hand_over_is_reported_with_its_reason(pair: tuple[Replica, Replica]) -> None:
+    """Both histories contain a hand-over with its reason; the log has the lease record too."""
     leader, follower = pair
     wait_until(lambda: status(follower)["leader"] == "a", 15, "the second knows the first")
     os.kill(leader.pid, signal.SIGUSR1)
@@ -107,7 +107,7 @@ def test_a_hand_over_is_told_with_its_reason(pair: tuple[Replica, Replica]) -> N
         wait_until(lambda r=replica: status(r)["leader"] == "b", 15, "both know the new leader")  # type: ignore[misc]
         reasons = [each["reason"] for each in status(replica)["hand_overs"]]
         expected = ["a stopped leading: asked to step down"]
-        if replica is follower:  # who takes over at once has not looked between the two
+        if replica is follower:  # it may not read the lease between the two
             expected = ["a released the lease", "b took the lease over from a"]
         assert reasons[0].startswith("b "), reasons
         assert any(each.startswith(tuple(expected)) for each in reasons), reasons
@@ -116,10 +116,13 @@ def test_a_hand_over_is_told_with_its_reason(pair: tuple[Replica, Replica]) -> N
         assert words in line
 
 
-def test_a_follower_that_writes_by_its_own_part_says_so(
+def test_a_follower_with_its_own_remote_write_reports_it(
     pair: tuple[Replica, Replica], write_log: WriteLog
 ) -> None:
-    """Nothing fences it: it counts as one that may write, and the log says why at a start."""
+    """A follower with a remote_write of its own counts as a possible writer.
+
+    At a start a warning is logged, because nothing fences it.
+    """
     _, follower = pair
     assert value(follower, "may_write") == 0
     text = follower.config.read_text()

@@ -1,4 +1,4 @@
-"""The leader's label on real Pod objects, by a service account that may patch just these."""
+"""The leader's label on real Pod objects, with a service account that may patch only these."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def pods_path(namespace: Namespace, name: str = "") -> str:
 
 
 def make_pod(namespace: Namespace, name: str, **labels: str) -> str:
-    """Create a pod, which no kubelet will run, and return its UID."""
+    """Create a pod, which no kubelet runs, and return its UID."""
     spec = {"containers": [{"name": "prometheus", "image": "prometheus"}]}
     metadata = {"name": name, "labels": {"app": "prometheus"} | labels}
     pod = namespace.server.make(pods_path(namespace), {"metadata": metadata, "spec": spec})
@@ -58,7 +58,7 @@ def labels_of(namespace: Namespace, name: str) -> dict[str, str]:
 
 
 def labelled(namespace: Namespace) -> list[str]:
-    """Return the names of the pods that a Service of the label would select."""
+    """Return the names of the pods that a Service would select by the label."""
     query = f"{pods_path(namespace)}?labelSelector={KEY}%3Dleader"
     answer = namespace.server.call("GET", query)
     answer.raise_for_status()
@@ -66,19 +66,19 @@ def labelled(namespace: Namespace) -> list[str]:
 
 
 def await_labelled(namespace: Namespace, *names: str, timeout_s: float = 20) -> None:
-    """Wait until just these pods have the label."""
+    """Wait until exactly these pods have the label."""
     wait_until(lambda: labelled(namespace) == list(names), timeout_s, f"the label is on {names}")
 
 
 def metric(replica: Replica, name: str) -> str:
-    """Return a metric's value as its API has it, "" where there is none."""
+    """Return a metric's value by its API, "" if there is none."""
     text = requests.get(f"{replica.api}/_elector/metrics", timeout=2).text
     lines = (line.split() for line in text.splitlines() if not line.startswith("#"))
     return next((value for key, value in lines if key == f"prometheus_elector_{name}"), "")
 
 
 def pod(namespace: Namespace, name: str, uid: str) -> Pod:
-    """Return the program's own view of a pod."""
+    """Return the program's client of a pod."""
     return Pod(
         name,
         namespace.name,
@@ -90,13 +90,13 @@ def pod(namespace: Namespace, name: str, uid: str) -> Pod:
 
 
 def start(fleet: Fleet, name: str, **labels: str) -> Replica:
-    """Start a replica in a new pod of its name."""
+    """Start a replica in a new pod with its name."""
     uid = make_pod(fleet.namespace, name, **labels)
     return fleet.start(name, FLAG, environment={"POD_UID": uid})
 
 
 def pair(fleet: Fleet) -> tuple[Replica, Replica]:
-    """Start two, and return the one that leads and is labelled, then the other."""
+    """Start two replicas; return the leader, once it has the label, then the other."""
     for name in ("a", "b"):
         start(fleet, name)
     leader, other = fleet.settled()
@@ -104,8 +104,11 @@ def pair(fleet: Fleet) -> tuple[Replica, Replica]:
     return leader, other
 
 
-def test_a_label_is_put_on_and_taken_off(namespace: Namespace) -> None:
-    """Patching is the only right needed; other labels stay, and doing it twice changes nothing."""
+def test_a_label_is_set_and_removed(namespace: Namespace) -> None:
+    """The label is set and removed with only the right to patch; other labels stay.
+
+    Setting it twice changes nothing.
+    """
     ours = pod(namespace, "a", make_pod(namespace, "a"))
     for is_on in (False, True, True, False):
         ours.set_label(is_on=is_on)
@@ -116,15 +119,15 @@ def test_a_label_is_put_on_and_taken_off(namespace: Namespace) -> None:
 
 
 def test_a_later_pod_of_the_same_name_is_left_alone(namespace: Namespace) -> None:
-    """A patch names the UID, so that one that comes late does not label another pod."""
+    """A patch contains the pod's UID, so a new pod with the same name gets no label."""
     make_pod(namespace, "a")
     with pytest.raises(LeaseUnavailable, match="does not have the UID"):
         pod(namespace, "a", "00000000-0000-0000-0000-000000000000").set_label(is_on=True)
     assert labelled(namespace) == []
 
 
-def test_what_is_missing_is_named(namespace: Namespace) -> None:
-    """A pod that does not exist, and one that may not be patched, each in its own words."""
+def test_a_missing_pod_or_right_is_named(namespace: Namespace) -> None:
+    """If the pod does not exist or may not be patched, the error says so."""
     with pytest.raises(LeaseUnavailable, match=r"pod a in namespace .* does not exist"):
         pod(namespace, "a", "").set_label(is_on=True)
     with pytest.raises(LeaseUnavailable, match=r"elector may not patch pods c in namespace"):
@@ -132,15 +135,17 @@ def test_what_is_missing_is_named(namespace: Namespace) -> None:
 
 
 def changes(namespace: Namespace, path: str, since: str) -> list[dict[str, Any]]:
-    """Return the objects as they were changed after a version, in the server's order."""
+    """Return the changed objects since a version, in the server's order."""
     query = f"{path}?watch=1&timeoutSeconds=1&resourceVersion={since}"
     lines = namespace.server.call("GET", query).text.splitlines()
     return [json.loads(line)["object"] for line in lines]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_the_label_goes_with_leadership(fleet: Fleet, number: signal.Signals) -> None:
-    """In an ordered hand-over it is off before the successor's is on; the metric agrees."""
+def test_the_label_is_removed_before_the_successor_gets_it(
+    fleet: Fleet, number: signal.Signals
+) -> None:
+    """In an ordered hand-over, the label is removed before the successor gets it."""
     leader, other = pair(fleet)
     namespace = fleet.namespace
     wait_until(lambda: metric(leader, "pod_has_label") == "1.0", 15, "the metric says so")
@@ -153,12 +158,12 @@ def test_the_label_goes_with_leadership(fleet: Fleet, number: signal.Signals) ->
     assert KEY not in pods[0]["metadata"]["labels"]
     assert pods[1]["metadata"]["labels"][KEY] == "leader"
     wait_until(lambda: metric(other, "pod_has_label") == "1.0", 15, "its metric says so")
-    failed = bool(own_lines(other, *SAID))  # on a busy machine a request may time out, and is told
+    failed = bool(own_lines(other, *SAID))  # on a busy machine a request may time out
     assert (metric(other, "pod_label_failures_total") == "0.0") is not failed
 
 
-def test_the_label_goes_when_prometheus_dies(fleet: Fleet) -> None:
-    """Killed: the wrapper takes the label off before it ends, and the other gets it."""
+def test_the_label_is_removed_when_prometheus_dies(fleet: Fleet) -> None:
+    """When Prometheus dies, the label is removed before the wrapper exits; the other gets it."""
     leader, other = pair(fleet)
     os.kill(leader.child.pid, signal.SIGKILL)
     assert leader.await_end() == 128 + signal.SIGKILL
@@ -166,8 +171,8 @@ def test_the_label_goes_when_prometheus_dies(fleet: Fleet) -> None:
     await_labelled(fleet.namespace, other.name)
 
 
-def test_who_crashed_loses_the_label_when_it_starts_again(fleet: Fleet) -> None:
-    """A killed wrapper leaves it on; started again while another leads, it takes it off first."""
+def test_a_restart_removes_the_label_after_a_crash(fleet: Fleet) -> None:
+    """A killed replica keeps the label until it is started again as a follower."""
     leader, other = pair(fleet)
     leader.kill()
     both = sorted((leader.name, other.name))
@@ -179,7 +184,10 @@ def test_who_crashed_loses_the_label_when_it_starts_again(fleet: Fleet) -> None:
 def test_without_the_right_the_election_goes_on(
     make_namespace: Callable[..., Namespace], fleet: Fleet
 ) -> None:
-    """403 is said once, counted and tried again; granted the right, the label comes by itself."""
+    """Without the right to patch, a leader leads, logs this once and retries.
+
+    Once the right is granted, the pod gets the label.
+    """
     fleet.namespace = make_namespace()
     leader = start(fleet, "a")
     leader.await_leader()
@@ -199,10 +207,10 @@ def test_without_the_right_the_election_goes_on(
     await_labelled(fleet.namespace, "a", timeout_s=30)
 
 
-def test_a_handover_without_the_right_is_no_slower(
+def test_without_the_right_a_hand_over_works(
     make_namespace: Callable[..., Namespace], fleet: Fleet
 ) -> None:
-    """The lease does not wait for what cannot be had: another writes within its own time."""
+    """Without the right to patch, an ordered hand-over still completes."""
     fleet.namespace = make_namespace()
     for name in ("a", "b"):
         start(fleet, name)
@@ -212,8 +220,10 @@ def test_a_handover_without_the_right_is_no_slower(
     assert leader.await_end() == 0
 
 
-def test_no_label_is_given_where_none_can_be(tmp_path: Path, namespace: Namespace) -> None:
-    """Without a Lease, or without the pod's name, it does not start, and says why."""
+def test_a_pod_label_without_lease_or_pod_name_is_refused(
+    tmp_path: Path, namespace: Namespace
+) -> None:
+    """Without a Lease or the pod's name, the start is refused with a reason."""
     for words, name, cure in (
         ((f"--lease-lock=file:{tmp_path / 'lock'}",), "a", "--lease-name"),
         (on_lease(namespace), "", "metadata.name"),

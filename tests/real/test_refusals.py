@@ -1,4 +1,4 @@
-"""An edit that only Prometheus can tell to be bad: what it refuses goes out of its file again."""
+"""An edit that only Prometheus refuses is replaced in the output by the last valid rendering."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support import wait_until
 
 
 def edit(replica: Replica, before: str, after: str) -> None:
-    """Change its configuration by a rename, as an editor does."""
+    """Replace a text in its configuration, by a rename, as editors do."""
     text = replica.config.read_text()
     assert before in text
     new = replica.config.with_name("new.yml")
@@ -26,13 +26,13 @@ def edit(replica: Replica, before: str, after: str) -> None:
 
 
 def is_valid(replica: Replica) -> bool:
-    """Tell what its metrics say of its configuration."""
+    """Tell whether its metrics report a valid configuration."""
     text = requests.get(f"{replica.api}/_elector/metrics", timeout=2).text
     return "prometheus_elector_config_valid 1.0" in text
 
 
 def await_refusal(replica: Replica) -> None:
-    """Wait until the refusal is said, and what stood before stands in the file again."""
+    """Wait until the refusal is reported, and the last valid rendering is in the file."""
     wait_until(lambda: rejections(replica), 15, "it is logged")
     wait_until(lambda: not is_valid(replica), 15, "it is in the metrics")
     wait_until(lambda: "bogus" not in replica.output.read_text(), 15, "it is out of the file")
@@ -44,7 +44,10 @@ def await_refusal(replica: Replica) -> None:
 def test_a_leader_keeps_writing_when_its_edit_is_refused(
     start: Start, write_log: WriteLog, by_http: bool
 ) -> None:
-    """It stays leader with the configuration that it had; a restart would find that one."""
+    """When Prometheus refuses an edit, the leader goes on with its previous configuration.
+
+    The output has that configuration too, for a restart.
+    """
     leader = start("a", write_url=write_log.url("a"), reloads_by_http=by_http)
     leader.await_leader()
     wait_until(lambda: write_log.writes("a"), 20, "it writes: its promotion is long over")
@@ -63,7 +66,7 @@ def test_a_leader_keeps_writing_when_its_edit_is_refused(
 def test_a_follower_that_refused_an_edit_can_still_lead(
     start: Start, write_log: WriteLog, by_http: bool
 ) -> None:
-    """It leads with the last good input, rather than nobody with the newest."""
+    """When a follower's Prometheus has refused an edit, it can lead with the last valid input."""
     leader = start("a", write_url=write_log.url("a"), reloads_by_http=by_http)
     leader.await_leader()
     follower = start("b", write_url=write_log.url("b"), reloads_by_http=by_http)
@@ -76,8 +79,8 @@ def test_a_follower_that_refused_an_edit_can_still_lead(
     assert not is_valid(follower), "the newest input is still not in force"
 
 
-def test_a_refusal_over_http_is_told_in_the_words_of_prometheus(start: Start) -> None:
-    """The log says which field is wrong, and where."""
+def test_a_refusal_over_http_is_logged_with_its_error(start: Start) -> None:
+    """With reloads over HTTP, the log has Prometheus' error, with the name of the field."""
     replica = start("a", reloads_by_http=True)
     replica.await_ready()
     edit(replica, "job_name: self", "bogus: 1\n    job_name: self")
@@ -86,8 +89,8 @@ def test_a_refusal_over_http_is_told_in_the_words_of_prometheus(start: Start) ->
     assert "field bogus not found" in line
 
 
-def test_a_refused_edit_is_tried_again_when_asked_to(start: Start) -> None:
-    """A rule file that was broken is mended without an edit of ours: SIGHUP, and it is loaded."""
+def test_sighup_retries_a_refused_edit(start: Start) -> None:
+    """After a broken rule file has been corrected, SIGHUP loads the refused edit."""
     replica = start("a")
     replica.await_ready()
     rules = replica.config.with_name("rules.yml")
@@ -102,8 +105,10 @@ def test_a_refused_edit_is_tried_again_when_asked_to(start: Start) -> None:
     wait_until(lambda: is_valid(replica), 15, "and good")
 
 
-def test_a_leader_that_loses_its_overrides_says_so(start: Start, write_log: WriteLog) -> None:
-    """Valid, but surely not meant: from then on nobody writes, and a warning says why."""
+def test_a_leader_that_loses_its_overrides_logs_a_warning(
+    start: Start, write_log: WriteLog
+) -> None:
+    """If an edit removes the leader's part, or moves it to all, a warning is logged."""
     leader = start("a", write_url=write_log.url("a"))
     leader.await_leader()
     leader.write_config(None)

@@ -1,4 +1,4 @@
-"""What an election costs the API server while nothing happens."""
+"""The number of requests to the API server while nothing happens."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ VERBS = ("get", "create", "update", "watch")
 WINDOW_S = 14.0
 
 
-def test_six_idle_replicas_ask_forty_times_a_minute_at_most(fleet: Fleet) -> None:
-    """The leader writes once a retry period; each of the others asks at most once a minute."""
+def test_six_idle_replicas_send_forty_requests_a_minute(fleet: Fleet) -> None:
+    """Six idle replicas send at most 40 requests a minute.
+
+    The leader writes once per retry period; each follower sends at most one request in 14 s.
+    """
     ways = {name: fleet.proxy() for name in "abcdef"}
     for name, way in ways.items():
         fleet.start(name, durations=DEFAULTS, through=way)

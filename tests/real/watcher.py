@@ -28,7 +28,7 @@ scrape_configs:
 
 
 def watcher_config(apis: str, servers: str = "", more: str = "") -> str:
-    """Return its configuration; ``more`` are fields of the job that scrapes replicas."""
+    """Return its configuration; ``more`` is added to the job that scrapes replicas."""
     return CONFIG.format(rules=RULES, apis=apis, servers=servers, more=more)
 
 
@@ -36,7 +36,7 @@ def watcher_config(apis: str, servers: str = "", more: str = "") -> str:
 def watching(
     folder: Path, *replicas: Replica, more: str = "", flags: str = ""
 ) -> Iterator[Prometheus]:
-    """Run one that scrapes these replicas and their Prometheus, and has begun to."""
+    """Run a Prometheus that scrapes these replicas and their Prometheus; all are up."""
     config = watcher_config(
         ", ".join(target(each.api, each.name) for each in replicas),
         ", ".join(target(each.url, each.name) for each in replicas),
@@ -49,12 +49,12 @@ def watching(
 
 
 def target(url: str, pod: str) -> str:
-    """Return a target with the labels that the Operator's monitors give: none of a cluster."""
+    """Return a target with the labels that the Operator's monitors add; no label `cluster`."""
     address = url.removeprefix("http://")
     return f"{{targets: ['{address}'], labels: {{namespace: monitoring, pod: {pod}}}}}"
 
 
 def rule_health(watcher: Prometheus) -> dict[str, str]:
-    """Return how each alert's last evaluation went."""
+    """Return the result of each alert's last evaluation."""
     [group] = requests.get(f"{watcher.url}/api/v1/rules", timeout=5).json()["data"]["groups"]
     return {rule["name"]: rule["health"] for rule in group["rules"]}

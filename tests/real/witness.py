@@ -1,4 +1,4 @@
-"""The evidence from outside that two never write: what each Prometheus has loaded, and when."""
+"""Evidence that two replicas never write at once: what each Prometheus has loaded, and when."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support import now, wait_until
 
 @dataclass(slots=True)
 class Reign:
-    """From when until when a Prometheus certainly had a leader's configuration in force."""
+    """The time in which a Prometheus certainly had the leader's configuration loaded."""
 
     replica: str
     since: float
@@ -22,26 +22,26 @@ class Reign:
 
 @dataclass
 class Witness:
-    """Asks each Prometheus all the time whether it has a remote_write in force."""
+    """Queries each Prometheus continually whether it has loaded a remote_write."""
 
     reigns: list[Reign] = field(default_factory=list)
     _over: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def watch(self, replica: Replica) -> None:
-        """Ask this one too, from now on."""
+        """Query this replica's Prometheus too, from now on."""
         thread = threading.Thread(target=self._watch, args=(replica,), daemon=True)
         self._threads.append(thread)
         thread.start()
 
     def close(self) -> None:
-        """Ask no more."""
+        """Stop the queries."""
         self._over.set()
         for thread in self._threads:
             thread.join()
 
     def reign(self, name: str) -> Reign:
-        """Return the last reign of a replica, when it has been seen."""
+        """Return a replica's last reign; wait until it has one."""
 
         def seen() -> list[Reign]:
             return [reign for reign in self.reigns if reign.replica == name]
@@ -49,7 +49,7 @@ class Witness:
         return wait_until(seen, 15, f"{name} has been seen to lead")[-1]
 
     def assert_one_writer(self, log: WriteLog) -> None:
-        """No two reigns at a time, and no write of one replica in the reign of another."""
+        """Check that no two reigns overlap, and nobody writes in the reign of another."""
         for one, other in itertools.combinations(self.reigns, 2):
             overlaps = max(one.since, other.since) < min(one.until, other.until)
             assert not (overlaps and one.replica != other.replica), f"two writers: {one}, {other}"
@@ -58,14 +58,14 @@ class Witness:
             assert not is_strange, f"{write} while another had remote_write: {reign}"
 
     def _watch(self, replica: Replica) -> None:
-        """Put the answers together; between two that say so, it had remote_write all the time."""
+        """Combine the answers to reigns: between two positive answers, remote_write was loaded."""
         reign: Reign | None = None
         while not self._over.wait(0.04):
             asked_at = now()
             try:
                 has_remote_write = has_loaded_remote_write(replica.address, timeout_s=0.5)
             except TimeoutError:
-                continue  # frozen: what it has in force is what it had
+                continue  # stopped: what it has loaded does not change
             except OSError:
                 has_remote_write = False
             if not has_remote_write:
