@@ -1,4 +1,4 @@
-"""A real browser without a screen, by the DevTools protocol: as much of it as tests need."""
+"""A headless browser, controlled by those parts of the DevTools protocol that tests need."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE_S = 30.0
 
 
 class Chromium:
-    """One browser process with a profile of its own."""
+    """A browser process with its own profile."""
 
     def __init__(self, folder: Path) -> None:
         self._profile = folder / "profile"
@@ -57,12 +57,12 @@ class Chromium:
         return tab
 
     def close_tabs(self) -> None:
-        """Leave no page open."""
+        """Close all tabs."""
         while self._tabs:
             self._tabs.pop().close()
 
     def close(self) -> None:
-        """End it."""
+        """Stop the browser."""
         self.close_tabs()
         self._process.kill()
         self._process.wait()
@@ -70,7 +70,7 @@ class Chromium:
 
 
 class Tab:
-    """A page, and what its console has said."""
+    """A page, and the errors and warnings of its console."""
 
     def __init__(self, url: str) -> None:
         self._socket = websocket.create_connection(
@@ -82,7 +82,7 @@ class Tab:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
-        """Send a command and return its answer; what else is told meanwhile is noted."""
+        """Send a command and return its answer; record console messages that arrive meanwhile."""
         number = next(self._numbers)
         self._socket.send(json.dumps({"id": number, "method": method, "params": params}))
         while True:
@@ -94,7 +94,7 @@ class Tab:
             self._note(told)
 
     def _note(self, told: dict[str, Any]) -> None:
-        """Keep what a console shows as an error or a warning."""
+        """Record errors and warnings of the console."""
         params = told.get("params", {})
         match told.get("method"):
             case "Runtime.exceptionThrown":
@@ -105,13 +105,13 @@ class Tab:
                 self.console.append(str(params["entry"]))
 
     def go(self, url: str) -> None:
-        """Load a page and wait until it is there."""
+        """Load a page and wait until it is complete."""
         self.call("Page.navigate", url=url)
         is_there = "document.readyState === 'complete' && location.href !== 'about:blank'"
         wait_until(lambda: self.value(is_there), PATIENCE_S, f"{url} is loaded")
 
     def value(self, expression: str) -> Any:
-        """Return the value of an expression in the page; a promise is waited for."""
+        """Return the value of an expression in the page; wait for a promise's result."""
         answer = self.call(
             "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
         )
@@ -119,7 +119,7 @@ class Tab:
         return answer["result"].get("value")
 
     def text(self, selector: str) -> str:
-        """Return the text of the first element of this kind, "" where there is none."""
+        """Return the text of the first element that the selector matches, "" if there is none."""
         return str(self.value(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
 
     def press(self, key: str) -> None:
@@ -128,7 +128,7 @@ class Tab:
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
 
     def resize(self, width: int, height: int) -> None:
-        """Show it on a screen of this size."""
+        """Set the size of the screen."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -142,6 +142,6 @@ class Tab:
         return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
 
     def close(self) -> None:
-        """End the page."""
+        """Close the page."""
         self.call("Page.close")
         self._socket.close()

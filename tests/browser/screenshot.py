@@ -30,7 +30,7 @@ AGREE = "document.querySelector('[data-part=replicas]').innerText.includes('nobo
 
 
 def main(path: Path) -> None:
-    """Start two replicas, have one hand over to the other, and take the picture."""
+    """Start two replicas, make both hand over, and take the picture."""
     with tempfile.TemporaryDirectory() as name:
         folder, log = Path(name), WriteLog()
         pair = Pair(folder, log, names=("prometheus-0", "prometheus-1"))

@@ -1,4 +1,4 @@
-"""The status page in a real browser: live, without an error, for every eye and for the keyboard."""
+"""The status page in a real browser: live updates, no errors, accessible by axe and keyboard."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ def shared_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromiu
 
 @pytest.fixture
 def browser(shared_browser: Chromium) -> Iterator[Chromium]:
-    """Hand it out without a page."""
+    """Give the browser without open tabs."""
     yield shared_browser
     shared_browser.close_tabs()
 
 
 @pytest.fixture
 def web() -> Iterator[Web]:
-    """Serve a page that shows all there can be."""
+    """Serve a page that shows every part."""
     with running(Web(peers=(f"http://127.0.0.1:{free_port()}", "nowhere.invalid"))) as made:
         made.tell(leading(**EVERYTHING))
         ConfigViewWriter(made.options.snapshot_fd).publish(EXHIBIT)
@@ -87,7 +87,7 @@ def pair(tmp_path: Path, write_log: WriteLog) -> Iterator[Pair]:
 
 @pytest.fixture
 def write_log() -> Iterator[WriteLog]:
-    """Run a remote-write endpoint."""
+    """Run a remote_write receiver."""
     log = WriteLog()
     yield log
     log.close()
@@ -103,14 +103,14 @@ def shows(tab: Tab, selector: str, *texts: str) -> None:
     wait_until(has, PATIENCE_S, f"{selector} shows {' or '.join(texts)}", 0.1)
 
 
-def hold_still(tab: Tab) -> None:
-    """Have the page look no more: its parts are not replaced while they are examined."""
+def stop_updates(tab: Tab) -> None:
+    """Stop the page's updates, so that its parts are not replaced during a check."""
     tab.value("Object.defineProperty(document, 'hidden', {get: () => true})")
-    let_pass(1.5)  # what it has asked for before comes, and is taken in
+    let_pass(1.5)  # an update that is under way still arrives
 
 
 def violations(tab: Tab) -> list[str]:
-    """Return what axe finds wrong, each with the element."""
+    """Return the violations that axe finds, each with its element."""
     tab.value(f"{AXE}; undefined")
     found = tab.value("axe.run().then(found => JSON.stringify(found.violations))")
     return [
@@ -120,8 +120,8 @@ def violations(tab: Tab) -> list[str]:
     ]
 
 
-def test_a_hand_over_is_seen_as_it_happens(browser: Chromium, pair: Pair) -> None:
-    """Both pages change by themselves: roles, leader, history; nothing is reloaded, no error."""
+def test_a_hand_over_updates_the_pages_of_both_replicas(browser: Chromium, pair: Pair) -> None:
+    """After a hand-over both pages show roles, leader and history without being loaded again."""
     leader, follower = pair.start()
     tabs = [browser.open(f"{each.api}/_elector/") for each in (leader, follower)]
     for tab, role in zip(tabs, ("leader", "follower"), strict=True):
@@ -132,7 +132,7 @@ def test_a_hand_over_is_seen_as_it_happens(browser: Chromium, pair: Pair) -> Non
     os.kill(leader.pid, signal.SIGUSR1)
     for tab, role in zip(tabs, ("follower", "leader"), strict=True):
         shows(tab, "h1 .role", role)
-        # Who takes over at once has not looked between the two.
+        # The replica that takes over may not read the lease between the two.
         shows(tab, "#hand-overs", "b acquired the lease", "b took the lease over from a")
         assert tab.value("window.isTheSame") is True
         assert tab.console == []
@@ -142,27 +142,27 @@ def test_a_hand_over_is_seen_as_it_happens(browser: Chromium, pair: Pair) -> Non
 @pytest.mark.parametrize("width", [1200, 360])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_nothing_wrong(browser: Chromium, web: Web, width: int, dark: bool) -> None:
-    """Contrast, names, structure; with everything shown, and every part unfolded."""
+    """With everything shown and expanded, axe finds no violation, and the page is not too wide."""
     tab = browser.open(f"{web.url}/_elector/", width=width, dark=dark)
-    hold_still(tab)
+    stop_updates(tab)
     tab.value("document.querySelectorAll('details').forEach(each => each.open = true)")
     assert violations(tab) == []
     assert tab.value("document.documentElement.scrollWidth <= innerWidth")
     assert tab.console == []
 
 
-def test_axe_does_find_what_is_wrong(browser: Chromium, web: Web) -> None:
-    """So that its silence means something."""
+def test_axe_finds_a_low_contrast(browser: Chromium, web: Web) -> None:
+    """Axe finds a text with low contrast, so the test above can fail."""
     tab = browser.open(f"{web.url}/_elector/")
-    hold_still(tab)
+    stop_updates(tab)
     tab.value("document.getElementById('reason').attributeStyleMap.set('color', '#ddd')")
     assert any(each.startswith("color-contrast") for each in violations(tab))
 
 
-def test_the_keyboard_reaches_all_and_is_seen(browser: Chromium, web: Web) -> None:
-    """The link to the problems, tables, what unfolds, and links, each with an outline."""
+def test_the_keyboard_reaches_all_elements_with_an_outline(browser: Chromium, web: Web) -> None:
+    """The Tab key reaches links, tables and expandable parts, each with an outline."""
     tab = browser.open(f"{web.url}/_elector/")
-    hold_still(tab)
+    stop_updates(tab)
     reached = []
     for _ in range(20):
         tab.press("Tab")
@@ -176,8 +176,8 @@ def test_the_keyboard_reaches_all_and_is_seen(browser: Chromium, web: Web) -> No
     ]  # fmt: skip
 
 
-def test_only_what_changes_is_touched(browser: Chromium, web: Web) -> None:
-    """No flicker: a part that stays the same is left alone, and what is unfolded stays so."""
+def test_an_update_replaces_only_the_changed_parts(browser: Chromium, web: Web) -> None:
+    """An update changes only the parts that differ, and expanded parts stay expanded."""
     tab = browser.open(f"{web.url}/_elector/")
     tab.value("""
         document.querySelectorAll('details').forEach(each => each.open = true);
@@ -194,8 +194,11 @@ def test_only_what_changes_is_touched(browser: Chromium, web: Web) -> None:
     assert tab.value("document.title").startswith("prometheus-0: follower")
 
 
-def test_a_replica_that_has_gone_is_said_to_be(browser: Chromium, web: Web) -> None:
-    """What is on the screen is dated then; nothing that was shown has run."""
+def test_the_page_shows_that_the_replica_does_not_answer(browser: Chromium, web: Web) -> None:
+    """While the replica does not answer, the page shows since when; afterwards it is live again.
+
+    No script or image of the shown texts is in the page.
+    """
     tab = browser.open(f"{web.url}/_elector/")
     assert tab.value(IS_LIVE)
     os.killpg(web.process.pid, signal.SIGSTOP)
@@ -210,13 +213,16 @@ def test_a_replica_that_has_gone_is_said_to_be(browser: Chromium, web: Web) -> N
 
 
 def html(page: bytes, status: bytes = b"200 OK") -> Callable[[socket.socket, bytes], None]:
-    """Return the answer with this page."""
+    """Return a function that answers with this page."""
     head = b"HTTP/1.1 %b\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %d"
     return say(page, head % (status, len(page)))
 
 
-def test_what_another_program_answers_is_not_shown(browser: Chromium, web: Web) -> None:
-    """An ingress answers while the replica is away: the state stays, dated; then it goes on."""
+def test_an_answer_of_another_program_is_not_shown(browser: Chromium, web: Web) -> None:
+    """When an ingress answers instead of the replica, the page keeps the last state as not live.
+
+    When the replica answers again, the page is live again.
+    """
     with closing(Upstream()) as ingress:
         ingress.answer = html(web.get("/_elector/").content)
         tab = browser.open(f"{ingress.url}/_elector/")

@@ -1,4 +1,4 @@
-"""Fixtures for the image; `scripts/test-images` builds it, and without it there is nothing here."""
+"""Fixtures for the image, which `scripts/test-images` builds; without it no test is collected."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _running: list[Container] = []
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add what the containers have said to the report of a failed test."""
+    """Add the logs of the containers to the report of a failed test."""
     report = yield
     if report.failed:
         report.sections.extend((f"log of {each.name}", each.logs()) for each in _running)
@@ -51,7 +51,7 @@ def run() -> Iterator[Run]:
 
 @pytest.fixture
 def volume(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Give the name of a fresh volume, made by whoever mounts it first."""
+    """Give the name of a new volume, which the first container that mounts it creates."""
     name = f"prometheus-elector-test-{id(request)}"
     yield name
     podman("volume", "rm", "--force", name)

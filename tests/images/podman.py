@@ -1,4 +1,4 @@
-"""Containers of the image under test, by podman; nothing but loopback leads to them."""
+"""Containers of the tested image, run by podman; they are reachable only by loopback."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ IMAGE = os.environ.get("PROMETHEUS_ELECTOR_TEST_IMAGE", "")
 PODMAN = shlex.split(os.environ.get("PROMETHEUS_ELECTOR_TEST_PODMAN", ""))
 LIMITS = ("--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096")
 PYTHON = "/opt/prometheus-elector/bin/python"
-READY_S = 60  # importing, on a machine that others use too
+READY_S = 60  # for the imports, on a busy machine
 _numbers = itertools.count(1)
 
 
 def podman(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run podman and return what came of it; raise AssertionError where it failed."""
+    """Run podman and return its result; raise AssertionError if it fails."""
     done = subprocess.run(
         [*PODMAN, *words], capture_output=True, text=True, check=False, timeout=120
     )
@@ -32,16 +32,16 @@ def podman(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
 
 
 def inspected() -> dict[str, Any]:
-    """Return what podman knows of the image."""
+    """Return podman's description of the image."""
     found: dict[str, Any] = json.loads(podman("image", "inspect", IMAGE).stdout)[0]
     return found
 
 
 class Container:
-    """One container; ``options`` are podman's, ``words`` the image's own arguments.
+    """A container; ``options`` are podman's, ``words`` the arguments for the image.
 
-    On the ``network`` of the machine it listens on two free loopback ports; on another ("none": one
-    of its own that nobody reaches) where the image does by itself.
+    On the machine's ``network`` it listens on two free loopback ports. On another network ("none":
+    its own, which nobody can reach) it listens on the image's default ports.
     """
 
     def __init__(
@@ -62,21 +62,21 @@ class Container:
         podman("run", "--detach", name, *LIMITS, *self._options, IMAGE, *self._words)
 
     def remove(self) -> None:
-        """End it at once, and remove it with the volumes that have no name."""
+        """Kill it, and remove it with its anonymous volumes."""
         podman("rm", "--force", "--time=0", "--volumes", self.name)
 
     def logs(self) -> str:
-        """Return all that it has said."""
+        """Return its whole log."""
         done = podman("logs", self.name, check=False)
         return done.stdout + done.stderr
 
     def state(self) -> dict[str, Any]:
-        """Return its state as podman has it."""
+        """Return its state by podman."""
         state: dict[str, Any] = wait_until(self._state, 10, "podman tells its state")
         return state
 
     def _state(self) -> dict[str, Any]:
-        """Ask once; raise OSError where its process ended while podman looked at it."""
+        """Query once; raise OSError if its process ended during the query."""
         words = ("container", "inspect", "--format={{json .State}}", self.name)
         done = podman(*words, check=False)
         if "no such process" in done.stderr:
@@ -95,11 +95,11 @@ class Container:
         podman("kill", f"--signal={name}", self.name)
 
     def run(self, *command: str, check: bool = True) -> str:
-        """Run a command in it and return what that prints."""
+        """Run a command in it and return its output."""
         return podman("exec", self.name, *command, check=check).stdout
 
     def get(self, url: str) -> str:
-        """Return what answers inside it, "" where nothing does."""
+        """Return the answer to a GET from inside it, "" if there is none."""
         code = (
             "import sys, urllib.request\n"
             "print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode())"
@@ -107,28 +107,28 @@ class Container:
         return self.run(PYTHON, "-c", code, url, check=False)
 
     def is_healthy(self) -> bool:
-        """Run the image's own HEALTHCHECK and tell what it says."""
+        """Run the image's HEALTHCHECK and tell whether it succeeds."""
         return podman("healthcheck", "run", self.name, check=False).returncode == 0
 
     def await_healthy(self) -> None:
-        """Wait until its HEALTHCHECK says so."""
+        """Wait until its HEALTHCHECK succeeds."""
         wait_until(lambda: self._running() and self.is_healthy(), READY_S, "it is healthy", 0.3)
 
     def await_ready(self) -> None:
-        """Wait until its API says that it is ready."""
+        """Wait until its API reports that it is ready."""
         url = f"{self.api}/_elector/readyz"
         wait_until(
             lambda: self._running() and requests.get(url, timeout=2).ok, READY_S, "it is ready", 0.2
         )
 
     def leads(self) -> bool:
-        """Tell whether it says that it leads, and its Prometheus has the leader's part."""
+        """Tell whether it reports that it leads, and Prometheus has loaded the leader's part."""
         says = requests.get(f"{self.api}/_elector/leader", timeout=2).json()
         shown = requests.get(f"{self.url}/api/v1/status/config", timeout=5).json()
         return bool(says.get("is_leader")) and "remote_write:" in shown["data"]["yaml"]
 
     def processes(self) -> dict[int, tuple[str, str]]:
-        """Return its processes: for each number in it, its state's letter and its command."""
+        """Return its processes: state's letter and command, by the PID inside it."""
         script = (
             "import glob\n"
             "for folder in glob.glob('/proc/[0-9]*'):\n"
@@ -142,7 +142,7 @@ class Container:
         return {int(number): (state, command) for number, state, command in words}
 
     def number_of(self, beginning: str) -> int:
-        """Return the number in it of the process whose command begins so."""
+        """Return the PID inside it of the process whose command begins like this."""
         for number, (_, command) in self.processes().items():
             if command.startswith(beginning):
                 return number

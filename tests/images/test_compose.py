@@ -1,4 +1,4 @@
-"""The compose files, run as they stand but for the network: one for all, each on an address."""
+"""The compose files, run as written but for the network: one for all, with an address for each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Services = dict[str, Container]
 
 
 def options(service: dict[str, Any], volume: str) -> list[str]:
-    """Return what podman is told where compose is told this."""
+    """Return podman's options for a service of compose."""
     words = [f"--env={name}={value}" for name, value in service.get("environment", {}).items()]
     words += [f"--cap-drop={name}" for name in service.get("cap_drop", ())]
     words += [
@@ -38,7 +38,7 @@ def options(service: dict[str, Any], volume: str) -> list[str]:
 
 
 def described_by(files: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Return the services of a file, with the variables that a second one adds to them."""
+    """Return the services of a file, with the variables that a second file adds."""
     first, *others = (yaml.safe_load((FOLDER / name).read_text())["services"] for name in files)
     for other in others:
         for name, added in other.items():
@@ -50,7 +50,7 @@ def described_by(files: tuple[str, ...]) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(params=[PLAIN, GATED], ids=["plain", "with the gate"])
 def services(request: pytest.FixtureRequest, run: Run, volume: str, tmp_path: Path) -> Services:
-    """Run the services; the receiver's network is that of all, with their names."""
+    """Run the services in the receiver's network, in which their names resolve."""
     described = described_by(request.param)
     assert set(described) == set(ADDRESSES)
     hosts = tmp_path / "hosts"
@@ -68,7 +68,7 @@ def services(request: pytest.FixtureRequest, run: Run, volume: str, tmp_path: Pa
 
 
 def leader(services: Services) -> str:
-    """Return who says that it leads, "" unless it is one of the replicas, and one alone."""
+    """Return the replica that reports that it leads, "" unless it is exactly one."""
     leading = [
         name
         for name in ("replica-0", "replica-1")
@@ -78,7 +78,7 @@ def leader(services: Services) -> str:
 
 
 def targets_up(services: Services) -> int:
-    """Return how many of the replicas' targets the receiver has been told to be up."""
+    """Return how many of the replicas' targets are up, by the receiver's samples."""
     query = quote('up{job=~"replicas|electors"}')
     answer = services["receiver"].get(f"http://receiver:9090/api/v1/query?query={query}")
     series = json.loads(answer or "{}").get("data", {}).get("result", ())
@@ -86,7 +86,7 @@ def targets_up(services: Services) -> int:
 
 
 def test_one_writes_and_the_other_takes_over(services: Services) -> None:
-    """The receiver has both replicas' series from one of them; stopped, the other leads."""
+    """One replica writes all targets' samples; on SIGTERM it exits with 0, and the other leads."""
     first = wait_until(lambda: leader(services), READY_S, "one leads", 0.3)
     wait_until(lambda: targets_up(services) == 4, READY_S, "all targets have been written", 0.3)
     services[first].signal("TERM")
@@ -97,7 +97,7 @@ def test_one_writes_and_the_other_takes_over(services: Services) -> None:
 
 @pytest.mark.parametrize("files", [PLAIN, GATED])
 def test_variables_are_flags(files: tuple[str, ...]) -> None:
-    """Every ELECTOR_ variable is one that the program knows, and both replicas have the same."""
+    """Every ELECTOR_ variable is that of a flag, and both replicas have the same variables."""
     described = described_by(files)
     zero, one = (described[f"replica-{number}"]["environment"] for number in (0, 1))
     assert zero == one

@@ -1,4 +1,4 @@
-"""Several containers: on a lock file in a volume that they share, and on a real Lease."""
+"""Containers that elect: on a lock file in a shared volume, and on a real Lease."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 @pytest.fixture
 def configuration(tmp_path: Path, write_log: WriteLog) -> tuple[str, ...]:
-    """Give podman's options for what Prometheus reads, and what the leader adds."""
+    """Give podman's options to mount Prometheus' configuration and the leader's part."""
     config, leader = tmp_path / "prometheus.yml", tmp_path / "leader.yml"
     config.write_text(FOLLOWER)
     leader.write_text(LEADER.format(url=write_log.url("a")))
@@ -35,18 +35,18 @@ def configuration(tmp_path: Path, write_log: WriteLog) -> tuple[str, ...]:
 
 
 def words(name: str) -> tuple[str, ...]:
-    """Return Prometheus' arguments: each has a folder of its own in the volume."""
+    """Return Prometheus' arguments, with its own folder in the volume."""
     config = "--config.file=/etc/prometheus/prometheus.yml"
     return config, f"--storage.tsdb.path=/prometheus/{name}"
 
 
 def await_leader(container: Container) -> None:
-    """Wait until it leads."""
+    """Wait until the container leads."""
     wait_until(container.leads, READY_S, f"{container.name} leads", 0.2)
 
 
-def test_one_alone_leads(configuration: tuple[str, ...], run: Run) -> None:
-    """Leader overrides and no lease: the lock is a file in the data volume, and it leads."""
+def test_a_container_without_a_lease_leads(configuration: tuple[str, ...], run: Run) -> None:
+    """With a leader's part but no lease, a container leads with a lock file in its data volume."""
     container = run(configuration, words("a"))
     await_leader(container)
     assert "election.lock" in container.run("ls", "/prometheus/prometheus-elector")
@@ -57,7 +57,7 @@ def test_one_alone_leads(configuration: tuple[str, ...], run: Run) -> None:
 def test_an_elector_configuration_needs_no_lease_either(
     write_log: WriteLog, tmp_path: Path, run: Run
 ) -> None:
-    """Follower and leader in one file: what is rendered goes into the data volume, and it leads."""
+    """With one file for both parts and no lease, a container leads; its output is in the volume."""
     config = tmp_path / "elector.yml"
     leader = f"leader: {{remote_write: [{{url: '{write_log.url('a')}'}}]}}\n"
     config.write_text("follower: {scrape_configs: [{job_name: none}]}\n" + leader)
@@ -68,10 +68,10 @@ def test_an_elector_configuration_needs_no_lease_either(
     assert "election.lock" in container.run("ls", "/prometheus/prometheus-elector")
 
 
-def test_two_that_share_a_volume_elect(
+def test_two_containers_with_a_shared_volume_elect_one(
     configuration: tuple[str, ...], volume: str, run: Run
 ) -> None:
-    """One leads, the other does not; it does when the first is killed with all that it has."""
+    """Of two containers with a shared volume one leads; when it is killed, the other leads."""
     options = (*configuration, f"--volume={volume}:/prometheus")
     first = run(options, words("a"))
     await_leader(first)
@@ -82,10 +82,13 @@ def test_two_that_share_a_volume_elect(
     await_leader(second)
 
 
-def test_they_elect_on_a_lease(
+def test_two_containers_elect_one_on_a_lease(
     configuration: tuple[str, ...], namespace: Namespace, run: Run, tmp_path: Path
 ) -> None:
-    """One finds Kubernetes as in a pod, one by a kubeconfig: what was slimmed still elects."""
+    """Two containers elect on a Lease, one as in a pod, one with a kubeconfig.
+
+    The packages in the image, from which files were removed, suffice for this.
+    """
     for path in (namespace.token_file, namespace.kubeconfig, namespace.server.ca_file):
         path.chmod(0o644)
     lease = ("--env=ELECTOR_LEASE_NAME=prometheus",)

@@ -1,4 +1,4 @@
-"""What the image is made of, and what it says of itself."""
+"""The content of the image, and its metadata."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.images.podman import Container, inspected, podman
 
 @pytest.fixture
 def idle(run: Run) -> Container:
-    """Run a container to look around in."""
+    """Run a container to inspect."""
     container = run(network="none")
     container.await_healthy()
     return container
 
 
-def test_it_stands_in_for_the_image_of_prometheus() -> None:
-    """Arguments, user, folder, volume and port are as those of Prometheus' own."""
+def test_the_image_replaces_that_of_prometheus() -> None:
+    """Arguments, user, folder, volume and port are those of Prometheus' image."""
     config = inspected()["Config"]
     assert config["Entrypoint"] == ["/bin/prometheus-elector", "--", "/bin/prometheus"]
     assert config["Cmd"] == [
@@ -32,15 +32,15 @@ def test_it_stands_in_for_the_image_of_prometheus() -> None:
     assert "9090/tcp" in config["ExposedPorts"]
 
 
-def test_it_says_what_it_is() -> None:
-    """The labels that registries and scanners read are there."""
+def test_the_image_has_the_usual_labels() -> None:
+    """The image has the labels that registries and scanners read."""
     labels = inspected()["Config"]["Labels"]
     for name in ("title", "description", "licenses", "version"):
         assert labels[f"org.opencontainers.image.{name}"]
 
 
-def test_nothing_that_only_building_needs_is_left(idle: Container) -> None:
-    """No compiler, no pip of ours, no cache, no tests, no sources of compiled modules."""
+def test_the_image_has_nothing_that_only_the_build_needs(idle: Container) -> None:
+    """The image has no compiler, pip, cache, tests, or sources of compiled modules."""
     script = (
         "for tool in cc gcc c++ make; do command -v $tool; done\n"
         "cd /opt/prometheus-elector/lib/python3*/site-packages\n"
@@ -54,14 +54,17 @@ def test_nothing_that_only_building_needs_is_left(idle: Container) -> None:
     assert podman(*by_root, check=False).stdout == "", "nobody else can look there"
 
 
-def test_what_is_added_to_prometheus_and_python_is_small(idle: Container) -> None:
-    """It is 34 MB, and would be more if bytecode or symbols came along that nothing needs."""
+def test_the_installed_program_is_small(idle: Container) -> None:
+    """The installed program has between 20 and 40 MB.
+
+    It has 34 MB, and would have more with bytecode or symbols that nothing needs.
+    """
     script = "du --summarize --apparent-size --block-size=1 /opt/prometheus-elector"
     assert 20_000_000 < int(idle.run("sh", "-c", script).split()[0]) <= 40_000_000
 
 
 def test_a_start_compiles_nothing(run: Run) -> None:
-    """Each module that it imports has bytecode: none could be stored later."""
+    """At a start all modules are loaded from bytecode: new bytecode could not be stored."""
     container = run(["--env=PYTHONVERBOSE=1"], network="none")
     container.await_healthy()
     logs = container.logs()
@@ -70,14 +73,14 @@ def test_a_start_compiles_nothing(run: Run) -> None:
 
 
 def test_only_the_data_can_be_written(idle: Container) -> None:
-    """Of all that is on the root file system, user 65534 may write to nothing of ours."""
+    """User 65534 can write to the data volume, but to none of our files or Prometheus'."""
     script = "find /opt /etc/prometheus /usr/share/prometheus /bin/prom* -writable ! -type l"
     assert idle.run("sh", "-c", script) == ""
     idle.run("touch", "/prometheus/mine")
 
 
-def test_what_prometheus_image_has_comes_along(idle: Container) -> None:
-    """The configuration, the licences, promtool; before Prometheus 3 also consoles."""
+def test_the_image_has_the_files_of_prometheus_image(idle: Container) -> None:
+    """The image has Prometheus' configuration, licences and promtool, and before 3.0 consoles."""
     assert "prometheus.yml" in idle.run("ls", "/etc/prometheus")
     beside = set(idle.run("ls", "/usr/share/prometheus").split())
     version = re.search(r"version (\d+)\.", idle.run("prometheus", "--version"))

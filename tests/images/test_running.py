@@ -1,4 +1,4 @@
-"""One container: it starts, ends and behaves as Prometheus' own, however it is locked in."""
+"""One container starts, stops and behaves like one of Prometheus' image, however restricted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UP = "http://127.0.0.1:9090/api/v1/query?query=up"
     ],
 )
 def test_it_scrapes_and_stops_in_order(options: tuple[str, ...], run: Run) -> None:
-    """Without any argument: Prometheus scrapes, HEALTHCHECK agrees, and TERM ends it with 0."""
+    """Without arguments, a container scrapes, is healthy, and exits with 0 on SIGTERM."""
     container = run(options, network="none")
     container.await_healthy()
     wait_until(lambda: '"1"]' in container.get(UP), READY_S, "it scrapes itself", 0.3)
@@ -42,7 +42,10 @@ def test_it_scrapes_and_stops_in_order(options: tuple[str, ...], run: Run) -> No
 
 
 def test_the_data_of_another_user_is_written_to_as_that_user(run: Run, tmp_path: Path) -> None:
-    """A folder of user 65532, who runs the variant -distroless of Prometheus' image."""
+    """With data of user 65532, the container runs and writes as that user.
+
+    The variant -distroless of Prometheus' image runs as this user.
+    """
     data = tmp_path / "data"
     data.mkdir(mode=0o755)
     os.chown(data, 65532, 65532)
@@ -54,7 +57,7 @@ def test_the_data_of_another_user_is_written_to_as_that_user(run: Run, tmp_path:
 
 
 def test_arguments_are_those_of_prometheus(run: Run) -> None:
-    """They take the place of the default ones."""
+    """The container's arguments replace the default ones, and are Prometheus'."""
     container = run(
         words=[CONFIG, "--storage.tsdb.path=/prometheus/here", "--web.enable-lifecycle"]
     )
@@ -65,15 +68,15 @@ def test_arguments_are_those_of_prometheus(run: Run) -> None:
     assert container.await_end() == 0
 
 
-def test_a_question_is_answered_by_prometheus(run: Run) -> None:
-    """--version is Prometheus' own."""
+def test_the_version_is_that_of_prometheus(run: Run) -> None:
+    """With --version, the container prints Prometheus' version and exits with 0."""
     container = run(words=["--version"], network="none")
     assert container.await_end() == 0
     assert "prometheus, version" in container.logs()
 
 
-def test_a_killed_prometheus_ends_it_with_its_status(run: Run) -> None:
-    """SIGKILL: 137."""
+def test_a_killed_prometheus_ends_the_container_with_137(run: Run) -> None:
+    """When Prometheus is killed, the container exits with 137."""
     container = run(network="none")
     container.await_healthy()
     number = container.number_of("/bin/prometheus --config")
@@ -82,7 +85,7 @@ def test_a_killed_prometheus_ends_it_with_its_status(run: Run) -> None:
 
 
 def test_orphans_are_reaped(run: Run) -> None:
-    """What a process leaves behind is taken in by process 1, and no zombie stays."""
+    """An orphaned process that ends is reaped by process 1, so no zombie remains."""
     container = run(network="none")
     container.await_healthy()
     number = int(container.run("sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!"))
@@ -91,8 +94,8 @@ def test_orphans_are_reaped(run: Run) -> None:
     assert "Z" not in {state for state, _ in container.processes().values()}
 
 
-def test_an_unhealthy_supervisor_is_told(run: Run) -> None:
-    """HEALTHCHECK fails when the supervisor hangs, and is good again when it goes on."""
+def test_a_stopped_supervisor_makes_the_container_unhealthy(run: Run) -> None:
+    """While the supervisor is stopped, HEALTHCHECK fails; afterwards it succeeds again."""
     container = run(network="none")
     container.await_healthy()
     numbers = [
@@ -107,7 +110,7 @@ def test_an_unhealthy_supervisor_is_told(run: Run) -> None:
 
 
 def test_an_api_behind_tls_and_a_password_is_healthy_too(run: Run, tmp_path: Path) -> None:
-    """HEALTHCHECK asks as the API is served; all but health is closed to it."""
+    """With TLS and a password for the API, HEALTHCHECK succeeds, and other paths answer 401."""
     pair = Authority(tmp_path).issue("server")
     (tmp_path / "web.yml").write_text(
         f"tls_server_config: {{cert_file: {pair.certificate.name}, key_file: {pair.key.name}}}\n"
@@ -124,7 +127,7 @@ def test_an_api_behind_tls_and_a_password_is_healthy_too(run: Run, tmp_path: Pat
 
 
 def test_a_taken_api_port_stops_no_prometheus(run: Run) -> None:
-    """The API cannot be served, which is told; Prometheus runs on."""
+    """If the API's port is taken, this is logged, and Prometheus runs."""
     first = run(words=DATA)
     first.await_ready()
     taken = first.api.removeprefix("http://")

@@ -1,4 +1,4 @@
-"""Fixtures of what rendered manifests run on; the real parts are those of tests/real."""
+"""Fixtures for rendered manifests; the real programs are those of tests/real."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ def shared_api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiS
 
 @pytest.fixture
 def api_server(shared_api_server: ApiServer) -> Iterator[ApiServer]:
-    """Give the API server that knows the Operator's kinds; it runs and answers afterwards."""
+    """Give the API server with the Operator's kinds; it is restored afterwards."""
     yield shared_api_server
     shared_api_server.restore()
 
 
 @pytest.fixture
 def network(tmp_path: Path, api_server: ApiServer) -> Iterator[Network]:
-    """Give a network of pods, with the API server in it; what was started there is ended."""
+    """Give a network for pods, with the API server; its programs are stopped at the end."""
     with Network(tmp_path, api_server) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
 def operators_kinds(shared_api_server: ApiServer) -> None:
-    """Let the API server know the Prometheus Operator's kinds."""
+    """Install the Prometheus Operator's kinds in the API server."""
     definitions.install(shared_api_server)
 
 
 @pytest.fixture
 def witness() -> Iterator[Witness]:
-    """Give a witness of who has a remote_write; at the end no two had it at a time."""
+    """Give a witness; check at the end that no two replicas had a remote_write at once."""
     seen = Witness()
     yield seen
     seen.close()

@@ -1,4 +1,4 @@
-"""The Prometheus Operator's own resource definitions, brought into the API server of the tests."""
+"""Installs the Prometheus Operator's own resource definitions in the tests' API server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EMPTY_HERE = ("replicaExternalLabelName",)
 
 
 class Loader(yaml.SafeLoader):
-    """Reads `=`, which the definitions have as a text and PyYAML as a value of YAML 1.1."""
+    """Reads `=` as a text, as the definitions mean it; PyYAML has YAML 1.1's value for it."""
 
 
 def _text(loader: Loader, node: yaml.ScalarNode) -> str:
@@ -32,7 +32,7 @@ Loader.add_constructor("tag:yaml.org,2002:value", _text)
 
 
 def install(server: ApiServer) -> None:
-    """Define the kinds, and wait until the server serves them."""
+    """Create the definitions, and wait until the server serves their kinds."""
     folder, is_old = Path(program("operator-crds")), minor_version(server) < KNOWS_THEM
     for plural in NEEDED:
         text = (folder / f"monitoring.coreos.com_{plural}.yaml").read_text()
@@ -46,9 +46,9 @@ def install(server: ApiServer) -> None:
 
 
 def for_an_old_server(node: Any, name: str = "") -> Any:
-    """Return a definition that bears with Kubernetes 1.20, which takes an empty text for null.
+    """Return a definition for Kubernetes 1.20, which takes an empty text for null.
 
-    So `default: ""` is left out, and what our manifests have empty may be null.
+    So `default: ""` is removed, and fields that are empty in our manifests may be null.
     """
     if isinstance(node, list):
         return [for_an_old_server(each) for each in node]

@@ -1,8 +1,8 @@
-"""A network of pods on this machine: a bridge, an address for each pod, names, and the API server.
+"""A network for pods on this machine: a bridge, an address for each pod, names, the API server.
 
-Each pod has a network namespace of its own, so that all may listen on the same ports, as they do in
-a cluster. Names are found in one hosts file: pods by their headless service, Services of one pod,
-and the API server. Needs root.
+Each pod has its own network namespace, so that all can listen on the same ports, as in a cluster.
+Names are resolved by one hosts file: pods by their headless service, Services of one pod, and the
+API server. Needs root.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ API_PORT = 443
 
 
 class Network:
-    """The bridge and all that is attached to it; what was started there ends with it."""
+    """The bridge and everything attached to it; programs started in it end with it."""
 
     def __init__(self, folder: Path, server: ApiServer) -> None:
         self.folder = folder / "network"
@@ -36,7 +36,7 @@ class Network:
         self._relay = Relay(f"{self._subnet}.1", API_PORT, urlsplit(server.url).port or 0)
 
     def __enter__(self) -> Self:
-        """Put this machine and the API server on the bridge."""
+        """Attach this machine and the API server to the bridge."""
         self.folder.mkdir(parents=True)
         self.hosts.write_text(f"127.0.0.1 localhost\n{self._subnet}.1 {API_NAME}\n")
         ip("addr", "add", f"{self._subnet}.1/24", "dev", self._tag)
@@ -50,7 +50,7 @@ class Network:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End what was started, and take the network away."""
+        """Stop the programs, and remove the network."""
         for program in self.programs:
             program.kill()
         self._relay.close()
@@ -60,13 +60,13 @@ class Network:
         ip("link", "del", self._tag)
 
     def namespace_of(self, pod: str) -> Path:
-        """Return the network namespace of a pod, made when it is first asked for."""
+        """Return a pod's network namespace; create it at the first call."""
         self.address(pod)
         number = list(self._addresses).index(pod)
         return Path(f"/run/netns/{self._tag}n{number}")
 
     def address(self, pod: str, *names: str) -> str:
-        """Return a pod's address, which it keeps, and let it be found by these names as well."""
+        """Return a pod's address, which never changes; add these names for it."""
         if pod not in self._addresses:
             self._attach(pod, len(self._addresses))
         if names:
@@ -86,7 +86,7 @@ class Network:
 
 
 class Relay:
-    """Passes connections to one address on to a port of loopback, where the API server listens."""
+    """Passes connections to one address on to the loopback port of the API server."""
 
     def __init__(self, host: str, port: int, to_port: int) -> None:
         self._address, self._to = (host, port), ("127.0.0.1", to_port)
@@ -95,13 +95,13 @@ class Relay:
         self._ends: list[socket.socket] = []
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start listening."""
         self._socket.bind(self._address)
         self._socket.listen()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         for end in (self._socket, *self._ends):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -126,7 +126,7 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
 
 
 def make_bridge() -> tuple[str, str]:
-    """Make a bridge that nobody else has; return its name, and the subnet that this stands for."""
+    """Create a bridge with an unused name; return its name and its subnet."""
     for _ in range(50):
         second, third = random.randrange(200, 250), random.randrange(250)
         words = ["ip", "link", "add", f"pe{second}x{third}", "type", "bridge"]
@@ -136,5 +136,5 @@ def make_bridge() -> tuple[str, str]:
 
 
 def ip(*words: str) -> None:
-    """Run iproute2's program."""
+    """Run the program `ip` of iproute2."""
     subprocess.run(["ip", *words], check=True)

@@ -1,4 +1,4 @@
-"""Rendered manifests as objects of the real API server, and what pods take from there."""
+"""Rendered manifests as objects of a real API server, and what pods read of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Objects:
         self.apply(made)
 
     def apply(self, made: list[Document]) -> None:
-        """Create the objects; the names of a StatefulSet's pods are found from then on."""
+        """Create the objects, and names for the pods of a StatefulSet."""
         for each in made:
             if each["kind"] in PATHS and each["kind"] != "Namespace":
                 self.server.make(path(each, self.namespace), in_namespace(each, self.namespace))
@@ -28,7 +28,7 @@ class Objects:
                 self.name_pods(each)
 
     def object(self, kind: str, name: str) -> Document:
-        """Return an object as the API server has it."""
+        """Return an object from the API server."""
         answer = self.server.call("GET", f"{PATHS[kind].format(self.namespace)}/{name}")
         answer.raise_for_status()
         found: Document = answer.json()
@@ -39,21 +39,21 @@ class Objects:
         return self.server.call("GET", f"{PATHS[kind].format(self.namespace)}/{name}").ok
 
     def content(self, kind: str, name: str) -> dict[str, bytes]:
-        """Return what a ConfigMap or a Secret holds."""
+        """Return the files of a ConfigMap or a Secret."""
         data = self.object(kind, name).get("data") or {}
         if kind == "Secret":
             return {key: base64.b64decode(text) for key, text in data.items()}
         return {key: text.encode() for key, text in data.items()}
 
     def change(self, kind: str, name: str, data: dict[str, str]) -> None:
-        """Change a ConfigMap's texts, or a Secret's."""
+        """Replace the texts of a ConfigMap or a Secret."""
         found = self.object(kind, name)
         found["stringData" if kind == "Secret" else "data"] = data
         url = f"{PATHS[kind].format(self.namespace)}/{name}"
         self.server.call("PUT", url, found).raise_for_status()
 
     def register(self, name: str, stateful_set: Document) -> str:
-        """Put the pod's object into the API, in place of one of its name, and return its uid."""
+        """Create the pod's object, replacing one with the same name, and return its UID."""
         url = f"/api/v1/namespaces/{self.namespace}/pods"
         self.server.call("DELETE", f"{url}/{name}?gracePeriodSeconds=0")
         template = stateful_set["spec"]["template"]
@@ -70,7 +70,7 @@ class Objects:
         return str(answer["status"]["token"])
 
     def name_pods(self, stateful_set: Document) -> None:
-        """Let pods be found as DNS has them: by the headless service, and a lone one by its own."""
+        """Add the pods' names as in DNS: by the headless service, a single pod also by its own."""
         name, service = stateful_set["metadata"]["name"], stateful_set["spec"]["serviceName"]
         for ordinal in range(stateful_set["spec"]["replicas"]):
             self.network.address(f"{name}-{ordinal}", f"{name}-{ordinal}.{service}")
@@ -92,12 +92,12 @@ PATHS = {
 
 
 def path(of: Document, namespace: str) -> str:
-    """Return where the API takes an object."""
+    """Return the API's path for an object."""
     return PATHS[of["kind"]].format(namespace)
 
 
 def in_namespace(of: Document, namespace: str) -> Document:
-    """Return an object as one of another namespace."""
+    """Return an object moved to another namespace."""
     moved: dict[str, Any] = {**of, "metadata": {**of["metadata"], "namespace": namespace}}
     if "subjects" in of:
         moved["subjects"] = [{**each, "namespace": namespace} for each in of["subjects"]]

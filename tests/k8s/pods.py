@@ -1,9 +1,8 @@
-"""A pod of a rendered StatefulSet as processes of this machine, as close to a kubelet's as can be.
+"""A pod of a rendered StatefulSet as processes of this machine, similar to one of the kubelet.
 
-Command, variables, mounts, user, groups, capabilities and the read-only root are the manifest's.
-The root is an empty tmpfs into which this machine's programs are bound read-only; volumes are
-folders.
-What is not here: the image itself, seccomp, limits, and PID 1.
+Command, variables, mounts, user, groups, capabilities and the read-only root are those of the
+manifest. The root is an empty tmpfs into which this machine's programs are bound read-only; volumes
+are folders. Not covered: the image itself, seccomp, limits, and PID 1.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ exec chroot {root} setpriv {privileges} --pdeathsig KILL -- env -i {environment}
 
 
 class Cluster(Objects):
-    """A namespace with applied manifests, and those of its pods that tests have made."""
+    """A namespace with applied manifests, and the pods that tests have made in it."""
 
     def __init__(self, network: Network, namespace: str, made: list[Document]) -> None:
         super().__init__(network, namespace, made)
@@ -61,14 +60,14 @@ class Cluster(Objects):
         return made
 
     def change(self, kind: str, name: str, data: dict[str, str]) -> None:
-        """Change a ConfigMap's texts, or a Secret's, and bring them to the pods that have it."""
+        """Replace the texts of a ConfigMap or a Secret, also in the pods that mount it."""
         super().change(kind, name, data)
         for pod in self.pods:
             pod.refresh(kind, name)
 
 
 class Pod:
-    """One pod; made again it has its name, its data and its address, and another uid."""
+    """A pod; one made again has the same name, data and address, and another UID."""
 
     def __init__(self, cluster: Objects, stateful_set: Document, ordinal: int) -> None:
         self.cluster, self.spec = cluster, stateful_set["spec"]["template"]["spec"]
@@ -84,26 +83,26 @@ class Pod:
 
     @property
     def main(self) -> Container:
-        """The container that Prometheus runs in."""
+        """The container in which Prometheus runs."""
         return self.container("prometheus")
 
     @property
     def grace_s(self) -> float:
-        """How long the kubelet waits after SIGTERM before it kills."""
+        """How long the kubelet waits between SIGTERM and SIGKILL."""
         return float(self.spec["terminationGracePeriodSeconds"])
 
     @property
     def has_remote_write(self) -> bool:
-        """Whether its Prometheus has a remote_write in force."""
+        """Whether its Prometheus has loaded a remote_write."""
         return "\nremote_write:" in applied_config(self.url)
 
     def container(self, name: str) -> Container:
-        """Return the container of this name."""
+        """Return the container with this name."""
         [found] = [each for each in self.containers if each.spec["name"] == name]
         return found
 
     def start(self) -> None:
-        """Run the init containers one after the other, then start the others."""
+        """Run the init containers in order, then start the other containers."""
         for each in self.first:
             each.start()
             assert each.process is not None
@@ -112,7 +111,7 @@ class Pod:
             each.start()
 
     def delete(self) -> int:
-        """End it as the kubelet does; return Prometheus' container's status, -9 past the grace."""
+        """Stop it as the kubelet does; return the exit status of Prometheus' container."""
         for each in self.containers:
             os.kill(each.pid, signal.SIGTERM)
         status = self.main.await_end(self.grace_s)
@@ -121,12 +120,12 @@ class Pod:
         return status
 
     def leader(self) -> str:
-        """Return who leads, by this pod's API; "" while it does not say."""
+        """Return the leader's name by this pod's API; "" while it is unknown."""
         answer = requests.get(f"{self.api}/_elector/leader", timeout=2)
         return str(answer.json().get("current_leader") or "") if answer.ok else ""
 
     def passes(self, probe: str) -> bool:
-        """Tell whether the manifest's probe of this name (``readiness``, …) would pass."""
+        """Tell whether the manifest's probe with this name (``readiness``, …) succeeds."""
         spec = self.main.spec
         ask = spec[f"{probe}Probe"]["httpGet"]
         [port] = [each for each in spec["ports"] if each["name"] == ask["port"]]
@@ -149,7 +148,7 @@ class Pod:
         return self.folder / "volumes" / str(name)
 
     def refresh(self, kind: str, named: str) -> None:
-        """Bring a ConfigMap's or Secret's present content into its volumes, as the kubelet does."""
+        """Update the volumes of a ConfigMap or Secret to its content, as the kubelet does."""
         for volume in self.spec.get("volumes", ()):
             if (kind, named) in [source[:2] for source in _sources(volume)]:
                 self._fill(volume)
@@ -189,7 +188,7 @@ class Pod:
 
 
 class Container(Program):
-    """One container of a pod: its command, variables, mounts and rights are the manifest's."""
+    """A container of a pod, with the manifest's command, variables, mounts and rights."""
 
     def __init__(self, pod: Pod, spec: Document) -> None:
         self.pod, self.spec = pod, spec
@@ -224,13 +223,13 @@ class Container(Program):
         return ["nsenter", inside, "unshare", "--mount", "sh", str(script)]
 
     def _words(self) -> list[str]:
-        """Return the command; in place of an image, its entrypoint and programs are ours."""
+        """Return the command, with this machine's programs instead of the image's."""
         entrypoint = list(self.spec.get("command") or entrypoint_of(self.spec["image"]))
         entrypoint[0] = PROGRAMS.get(entrypoint[0], lambda it=entrypoint[0]: it)()
         return [*entrypoint, *self.spec.get("args", ())]
 
     def _binds(self) -> Iterator[tuple[str, str, str]]:
-        """Yield how, what and where to mount: this machine's programs, then the manifest's."""
+        """Yield mode, source and target of each mount: this machine's programs, the manifest's."""
         for each in (*MACHINE, sys.base_prefix, str(CHECKOUT), *map(str, programs())):
             yield "rw" if each in ("/proc", "/dev") else "ro", each, each
         yield "ro", str(self.pod.cluster.network.hosts), "/etc/hosts"
@@ -269,7 +268,7 @@ class Container(Program):
 
 
 def _sources(volume: Document) -> Iterator[tuple[str, str, bool]]:
-    """Yield kind and name of what a volume's files come from, and whether it may be missing."""
+    """Yield kind and name of the sources of a volume's files, and whether each is optional."""
     for source in (volume, *volume.get("projected", {}).get("sources", ())):
         for kind, key in (("ConfigMap", "configMap"), ("Secret", "secret")):
             if of := source.get(key):
@@ -277,15 +276,15 @@ def _sources(volume: Document) -> Iterator[tuple[str, str, bool]]:
 
 
 def entrypoint_of(image: str) -> list[str]:
-    """Return what an image starts with: the stand-in's, or Prometheus' own."""
+    """Return the entrypoint of an image: our image's, or Prometheus' own."""
     is_stand_in = image.startswith("prometheus-elector:")
     return ["prometheus-elector", "--", "prometheus"] if is_stand_in else ["prometheus"]
 
 
 def fill(folder: Path, content: dict[str, bytes]) -> None:
-    """Put files into a volume's folder as the kubelet does: a new folder, and a link that swaps.
+    """Write files to a volume's folder as the kubelet does: a new folder, then a link to it.
 
-    The old folder is removed then: a watch on a file in it is told only so.
+    Then the old folder is removed; only by this does a watch on one of its files get an event.
     """
     folder.mkdir(parents=True, exist_ok=True)
     old = folder / (folder / "..data").readlink() if (folder / "..data").is_symlink() else None

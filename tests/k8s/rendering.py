@@ -1,4 +1,4 @@
-"""Manifests as users get them: what helm and kustomize make of `k8s/`, as parsed documents."""
+"""Manifests of `k8s/` as users get them: the output of helm and kustomize, parsed."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tests.real.parts import CHECKOUT, program
 K8S = CHECKOUT / "k8s"
 CHART = K8S / "chart"
 USES = ("agent", "active-passive")
-KUBERNETES = "1.37"  # a helm built from source says an old one
+KUBERNETES = "1.37"  # a helm built from source has an old default
 Document = dict[str, Any]
 
 
 class Refused(Exception):
-    """helm did not take the values; the text says why."""
+    """Helm refused the values; the text has the reason."""
 
 
 def helm(*words: str | Path) -> str:
-    """Run helm and return what it prints; raise Refused with its own words."""
+    """Run helm and return its output; raise Refused with its error."""
     done = subprocess.run([program("helm"), *words], capture_output=True, text=True, check=False)
     if done.returncode:
         raise Refused(done.stderr + done.stdout)
@@ -31,7 +31,7 @@ def helm(*words: str | Path) -> str:
 
 
 def chart(*words: str, use: str | None = None, namespace: str = "default") -> list[Document]:
-    """Return what a release `prometheus` of the chart is; ``words`` are more of helm's own."""
+    """Return the objects of a release `prometheus` of the chart; ``words`` are flags of helm."""
     values = ("--values", str(K8S / f"values/{use}.yaml")) if use else ()
     return documents(
         helm(
@@ -42,18 +42,18 @@ def chart(*words: str, use: str | None = None, namespace: str = "default") -> li
 
 
 def kustomize(folder: str | Path) -> list[Document]:
-    """Return what a folder of `k8s/` builds to."""
+    """Return the objects that kustomize builds from a folder of `k8s/`."""
     words = [program("kustomize"), "build", str(K8S / folder)]
     return documents(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
 
 
 def documents(text: str) -> list[Document]:
-    """Return the documents of a text that are not empty."""
+    """Return the non-empty documents of a text."""
     return [document for document in yaml.safe_load_all(text) if document]
 
 
 def find(made: Iterable[Document], kind: str, name: str | None = None) -> Document:
-    """Return the one object of a kind, with a name where there are several."""
+    """Return the only object of a kind, or of a kind and name."""
     [found] = [
         each
         for each in made
@@ -63,7 +63,7 @@ def find(made: Iterable[Document], kind: str, name: str | None = None) -> Docume
 
 
 def without_helm(made: Sequence[Document]) -> dict[str, Document]:
-    """Return the objects by kind and name, without the labels that are Helm's alone."""
+    """Return the objects by kind and name, without the labels that only Helm adds."""
     for each in made:
         for label in ("helm.sh/chart", "app.kubernetes.io/managed-by"):
             each["metadata"].get("labels", {}).pop(label, None)
@@ -77,7 +77,7 @@ def container(stateful_set: Document) -> Document:
 
 
 def environment(stateful_set: Document) -> dict[str, str]:
-    """Return the container's variables that are written out."""
+    """Return the container's variables that have a literal value."""
     return {
         each["name"]: each["value"] for each in container(stateful_set)["env"] if "value" in each
     }

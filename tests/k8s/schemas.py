@@ -1,4 +1,4 @@
-"""Kubernetes' published schema of today, as its Python client has it."""
+"""Kubernetes' newest published schema, from its Python client."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SCALARS: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "bool": b
 
 
 def misfits(of: dict[str, Any]) -> Iterator[str]:
-    """Yield what the schema of an object's kind does not know, or has as another type."""
+    """Yield the fields of an object that its kind's schema does not have, or has otherwise."""
     group, _, version = of["apiVersion"].rpartition("/")
     model = getattr(models, f"{version.capitalize()}{of['kind']}", None)
     if model is None:

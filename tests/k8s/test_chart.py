@@ -1,4 +1,4 @@
-"""The chart: clean, the only source of what is shared, and its numbers fit each other."""
+"""The chart is valid, kustomize's files are made from it, and its numbers fit together."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ EVERYTHING = (
 
 @pytest.mark.parametrize("use", [None, *USES, "promgen"])
 def test_lint(use: str | None) -> None:
-    """Helm finds nothing to say against the chart, with its own values and those of each use."""
+    """Helm's lint finds no error in the chart, with its own values and those of each use."""
     values = ("--values", str(K8S / f"values/{use}.yaml")) if use else ()
     assert "0 chart(s) failed" in helm("lint", "--strict", CHART, *values)
 
@@ -72,14 +72,14 @@ def test_lint(use: str | None) -> None:
     ],
 )
 def test_refuses(words: str, complaint: str) -> None:
-    """A value that is misspelt, of a wrong form, or missing is refused by its name."""
+    """A value that is misspelt, malformed or missing is refused, with its name."""
     with pytest.raises(Refused) as refused:
         chart("--set", words)
     assert complaint in str(refused.value)
 
 
 def test_every_value_has_a_schema() -> None:
-    """Each default value is allowed by name, and the schema allows no name without a default."""
+    """The schema has exactly the names of the default values."""
     schema = yaml.safe_load((CHART / "values.schema.json").read_text())
     values = yaml.safe_load((CHART / "values.yaml").read_text())
 
@@ -98,21 +98,21 @@ def test_every_value_has_a_schema() -> None:
 
 @pytest.mark.parametrize("part", ["base", "components/rules", "components/dashboards"])
 def test_base_is_made_from_the_chart(made_again: Path, part: str) -> None:
-    """`scripts/render-k8s` changes nothing in k8s/base and k8s/components."""
+    """The files in k8s/base and k8s/components are those that `scripts/render-k8s` makes."""
     made = {path.name: path.read_text() for path in (made_again / part).iterdir()}
     assert made == {path.name: path.read_text() for path in (K8S / part).iterdir()}
 
 
 @pytest.fixture(scope="module")
 def made_again(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder in which `scripts/render-k8s` has made all that it makes."""
+    """Give a folder with the output of `scripts/render-k8s`."""
     folder = tmp_path_factory.mktemp("k8s")
     subprocess.run([CHECKOUT / "scripts/render-k8s", folder], check=True)
     return folder
 
 
 def test_components_are_the_switches_of_the_chart(tmp_path: Path) -> None:
-    """An overlay with both components is the chart with both switched on."""
+    """An overlay with both components equals the chart with both switches on."""
     resources = [os.path.relpath(K8S / "overlays/agent", tmp_path)]
     components = [os.path.relpath(K8S / "components" / each, tmp_path) for each in SWITCHES]
     whole = {"resources": resources, "components": components}
@@ -123,16 +123,16 @@ def test_components_are_the_switches_of_the_chart(tmp_path: Path) -> None:
     assert made == without_helm(chart(*on, use="agent"))
 
 
-def test_alerts_come_through_unchanged() -> None:
-    """The PrometheusRule has the groups of the rules file, nothing of them read as a template."""
+def test_the_chart_keeps_the_alert_rules_unchanged() -> None:
+    """The PrometheusRule has the groups of the rules file; none of it is taken for a template."""
     made = find(chart("--set", "rules.enabled=true"), "PrometheusRule")
     assert made["spec"] == yaml.safe_load(
         (CHART / "files/rules/prometheus-elector.yml").read_text()
     )
 
 
-def test_runbooks_are_where_you_say() -> None:
-    """Each alert links to its section of the page that `rules.runbookUrl` names."""
+def test_runbook_links_use_the_given_url() -> None:
+    """Each alert links to its section of the page in `rules.runbookUrl`."""
     words = ("rules.enabled=true", "rules.runbookUrl=https://wiki/runbook")
     made = find(chart(*(x for word in words for x in ("--set", word))), "PrometheusRule")
     for rule in made["spec"]["groups"][0]["rules"]:
@@ -140,8 +140,8 @@ def test_runbooks_are_where_you_say() -> None:
         assert rule["annotations"]["runbook_url"] == anchor
 
 
-def test_dashboard_comes_through_unchanged() -> None:
-    """The ConfigMap has the dashboard's file as it is, under the label that Grafana looks for."""
+def test_the_chart_keeps_the_dashboard_unchanged() -> None:
+    """The ConfigMap has the dashboard's file unchanged, and the label that Grafana looks for."""
     made = find(chart("--set", "dashboards.enabled=true"), "ConfigMap", "prometheus-dashboards")
     [(name, text)] = made["data"].items()
     assert text == (CHART / "files/dashboards" / name).read_text()
@@ -149,7 +149,7 @@ def test_dashboard_comes_through_unchanged() -> None:
 
 
 def test_the_policy_is_the_one_of_the_page() -> None:
-    """That is the one that is tried on a real API server."""
+    """The chart's admission policy is that of the threat model, which other tests try."""
     text = (CHECKOUT / "wrapper/docs/threat-model.md").read_text(encoding="utf-8")
     told = list(yaml.safe_load_all(text.partition("```yaml\n")[2].partition("```")[0]))
     on = ("--set", "admissionPolicy.enabled=true")
@@ -167,13 +167,13 @@ def test_the_policy_is_the_one_of_the_page() -> None:
 
 @pytest.mark.parametrize("use", USES)
 def test_overlay_is_the_chart_with_its_values(use: str) -> None:
-    """A kustomize overlay is what Helm makes of the values file of the same name."""
+    """A kustomize overlay equals the chart with the values file of the same name."""
     assert without_helm(kustomize(f"overlays/{use}")) == without_helm(chart(use=use))
 
 
 @pytest.mark.parametrize("use", USES)
 def test_example_has_the_overlay(use: str) -> None:
-    """An example has all objects of its overlay, in its namespace, and the rights go to them."""
+    """An example has all objects of its overlay, in its namespace, with the rights for them."""
     example = without_helm(kustomize(f"examples/{use}"))
     assert set(without_helm(kustomize(f"overlays/{use}"))) <= set(example)
     [subject] = example["RoleBinding/prometheus"]["subjects"]
@@ -181,7 +181,7 @@ def test_example_has_the_overlay(use: str) -> None:
 
 
 def test_variables_are_flags() -> None:
-    """Every ELECTOR_ variable of the manifests is one that the program knows."""
+    """Every ELECTOR_ variable of the manifests is that of a flag."""
     known = {flag.env for flag in FLAGS}
     given = set(environment(find(chart(*EVERYTHING), "StatefulSet")))
     assert {name for name in given if name.startswith("ELECTOR_")} <= known
@@ -191,10 +191,10 @@ def test_variables_are_flags() -> None:
     ("demotion", "prometheus", "api", "retry"),
     [(8, 60, 15, "2s"), (20, 300, 0, "1m30s"), (8, 60, 15, "2500ms"), (8, 60, 15, "9.5s")],
 )
-def test_grace_has_room_for_the_whole_end(
+def test_the_grace_period_covers_the_whole_shutdown(
     demotion: int, prometheus: int, api: int, retry: str
 ) -> None:
-    """The kubelet waits longer than demotion, last renewal, successor, Prometheus and API take."""
+    """The kubelet's grace period covers demotion, last renewal, successor, Prometheus and API."""
     made = chart(
         *("--set", f"handOver.demotionGraceSeconds={demotion}"),
         *("--set", f"handOver.prometheusGraceSeconds={prometheus}"),
@@ -210,8 +210,8 @@ def test_grace_has_room_for_the_whole_end(
     assert needed_s + 5 <= grace_s < needed_s + 6
 
 
-def test_probes_never_ask_who_leads() -> None:
-    """Each probe asks for what a follower has as well, on the API's port."""
+def test_probes_do_not_depend_on_the_role() -> None:
+    """Each probe uses a path that also succeeds on a follower."""
     probes = container(find(chart(use="active-passive"), "StatefulSet"))
     paths = {name: probes[name]["httpGet"]["path"] for name in probes if name.endswith("Probe")}
     assert paths == {
@@ -222,7 +222,7 @@ def test_probes_never_ask_who_leads() -> None:
 
 
 def test_a_protected_replica_can_be_scraped() -> None:
-    """Each port is asked as its values say, and the files that protect it can be mounted."""
+    """Monitors have scheme and credentials for each port, and TLS files can be mounted."""
     objects = chart(*EVERYTHING)
     endpoints = find(objects, "ServiceMonitor")["spec"]["endpoints"]
     assert {each["port"]: each.get("scheme") for each in endpoints} == {"api": "https", "web": None}
@@ -235,8 +235,8 @@ def test_a_protected_replica_can_be_scraped() -> None:
     assert {"name": "tls", "secret": {"secretName": "tls"}} in volumes
 
 
-def test_text_comes_through_unchanged() -> None:
-    """The configuration reaches its ConfigMap as it was written, 1.10 and all."""
+def test_the_chart_keeps_the_configuration_unchanged() -> None:
+    """The ConfigMap has the configuration exactly as written, including 1.10 and comments."""
     text = yaml.safe_load((K8S / "values/agent.yaml").read_text())["config"]["text"]
     assert find(chart(use="agent"), "ConfigMap")["data"]["config.yml"] == text
     written = "follower:\n  global:\n    external_labels: {n: 1.10, at: 1:30}\n\n# end\n"
@@ -249,7 +249,10 @@ def test_text_comes_through_unchanged() -> None:
 
 @pytest.mark.parametrize("kind", ["ConfigMap", "Secret"])
 def test_any_indentation_is_kept(kind: str) -> None:
-    """Also that of a first line, which YAML would take for the whole text's."""
+    """The indentation of a text is kept, even that of its first line.
+
+    YAML would take that for the indentation of the whole text.
+    """
     text = "    # far in\nfollower: {}\n"
     files = {"rules.yml": "  groups: []\n"}
     config = json.dumps({"text": text, "files": files, "kind": kind})
@@ -260,7 +263,7 @@ def test_any_indentation_is_kept(kind: str) -> None:
 
 
 def test_promgens_files_are_those_that_prometheus_reads() -> None:
-    """Each file of the variable is read by the configuration, in the data volume, and no other."""
+    """The configuration for Promgen reads exactly the files of the variable, in the data volume."""
     made = chart(use="promgen")
     flag = BY_NAME["targets-url"]
     words = environment(find(made, "StatefulSet"))[flag.env].split()

@@ -1,4 +1,4 @@
-"""What the documents of `k8s/` name is there."""
+"""The paths, versions and flags in the documents of `k8s/` exist."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_paths(name: str) -> None:
 
 
 def test_one_version_of_prometheus() -> None:
-    """The image's default is what the Operator is told, what the example runs, and the page's."""
+    """The image, the Operator's manifests, the example and the page name the same Prometheus."""
     dockerfile = (CHECKOUT / "images/Dockerfile").read_text()
     named = dict(re.findall(r"^ARG ((?:PROMETHEUS|PYTHON)_IMAGE)=(\S+)$", dockerfile, re.MULTILINE))
     page = (CHECKOUT / "images/README.md").read_text()
@@ -41,7 +41,7 @@ def test_one_version_of_prometheus() -> None:
 
 
 def test_flags() -> None:
-    """Every flag of the Go program in the guide is one of ours."""
+    """Every flag of the Go program in the migration guide is one of ours."""
     table = re.findall(r"^\| (`-.*?) \|", (K8S / "MIGRATION.md").read_text(), re.MULTILINE)
     flags = {flag for row in table for flag in re.findall(r"`-([a-z-]+)`", row)}
     assert len(flags) > 25

@@ -1,4 +1,4 @@
-"""The gate in chart and kustomize: its variables, and what it needs of the other objects."""
+"""The gate in the chart and in kustomize: its variables, and what it needs of other objects."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ BY_VARIABLE = {flag.env: flag for flag in FLAGS}
 
 @pytest.mark.parametrize("use", USES)
 def test_component_is_the_switch_of_the_chart(use: str, tmp_path: Path) -> None:
-    """An overlay with the component `gate` is the chart with the gate, and nothing else changes."""
+    """An overlay with the component `gate` equals the chart with the gate.
+
+    Only the StatefulSet differs from that without it.
+    """
     folders = {"resources": f"overlays/{use}", "components": "components/gate"}
     whole = {key: [os.path.relpath(K8S / path, tmp_path)] for key, path in folders.items()}
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(whole))
@@ -47,8 +50,8 @@ def test_component_is_the_switch_of_the_chart(use: str, tmp_path: Path) -> None:
     ]
 
 
-def test_it_has_what_it_was_given() -> None:
-    """Its variables are read as an address of loopback and a size, and no port is published."""
+def test_the_gate_has_its_port_and_memory() -> None:
+    """The gate's variables have the given port, on loopback, and memory; no port is published."""
     words = (*GATED, "--set", "gate.port=9196", "--set", "gate.memory=128MiB")
     objects = chart(*words)
     stateful_set = find(objects, "StatefulSet")
@@ -65,7 +68,10 @@ def test_it_has_what_it_was_given() -> None:
 
 
 def test_replicas_reach_each_other_for_marks() -> None:
-    """With the gate the replicas ask each other's API, also where few others may connect."""
+    """With the gate, the network policy lets replicas connect to each other's API.
+
+    They query each other's marks there.
+    """
     words = ("--set", "networkPolicy.from[0].podSelector.matchLabels.a=b")
     objects = chart(*GATED, *words)
     stateful_set, policy = find(objects, "StatefulSet"), find(objects, "NetworkPolicy")
@@ -79,16 +85,16 @@ def test_replicas_reach_each_other_for_marks() -> None:
     assert service["selector"] == labels
 
 
-def test_it_hands_over_within_the_grace() -> None:
-    """There is time to send all, as long as batch_send_deadline has its default, and to demote."""
+def test_the_demotion_grace_covers_the_gates_hand_over() -> None:
+    """With the default batch_send_deadline, the demotion grace covers sending and demoting."""
     has = environment(find(chart(*GATED), "StatefulSet"))
     takes_s = Endpoint(name="a", url="").batch_deadline_s + 1
     assert parse_duration(has["ELECTOR_DEMOTION_GRACE"]) >= takes_s + 2
 
 
 @pytest.mark.parametrize("demotion_s", [8, 20])
-def test_the_pod_has_time_for_both(demotion_s: int) -> None:
-    """The kubelet waits for the gate's hand-over beside all that it waits for without the gate."""
+def test_the_grace_period_covers_the_gates_hand_over(demotion_s: int) -> None:
+    """With the gate, the kubelet's grace period is longer by the demotion grace."""
     words = ("--set", f"handOver.demotionGraceSeconds={demotion_s}")
     without, with_gate = (
         find(chart(*words, *more), "StatefulSet")["spec"]["template"]["spec"]
@@ -99,12 +105,12 @@ def test_the_pod_has_time_for_both(demotion_s: int) -> None:
 
 
 def with_comments(text: str) -> list[Document]:
-    """Return the documents of a manifest in which the lines for the gate are no comments."""
+    """Return a manifest's documents with the commented-out lines for the gate enabled."""
     return documents(re.sub(r"# (- (--remote-write-gate|--peers|{name: ELECTOR_))", r"\1", text))
 
 
 def containers(node: Any) -> Iterator[Document]:
-    """Yield what is a container of ours, wherever it is in a manifest."""
+    """Yield our containers, wherever they are in a manifest."""
     if isinstance(node, dict):
         has = [each["name"] for each in node.get("env", ())]
         if "ELECTOR_LEADER_CONFIG" in has or node.get("command") == ["prometheus-elector"]:
@@ -122,8 +128,8 @@ SERVICES = {
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_operators_manifests_have_it_as_comments(name: str) -> None:
-    """Without the comment signs each replica has the gate, and peers by the Operator's Service."""
+def test_operators_manifests_have_the_gate_in_comments(name: str) -> None:
+    """With the commented-out lines, replicas have the gate, and peers by the Operator's Service."""
     text = (K8S / "operator" / name).read_text()
     for made, is_on in ((documents(text), False), (with_comments(text), True)):
         found = [options(each) for each in containers(made)]
@@ -133,7 +139,7 @@ def test_operators_manifests_have_it_as_comments(name: str) -> None:
 
 
 def options(of: Document) -> dict[Flag, str]:
-    """Return the flags of a container, by arguments or variables; each is one of ours."""
+    """Return the flags of a container, from arguments and variables."""
     words = [each.removeprefix("--").partition("=") for each in of.get("args", ())]
     variables = (
         [each for each in of["env"] if each["name"].startswith("ELECTOR_")] if "env" in of else []

@@ -1,9 +1,9 @@
-"""Every manifest, rendered or plain, is taken by a real API server, without a warning or a loss.
+"""A real API server accepts every manifest, rendered or plain, without a warning or a loss.
 
-A warning names what is unknown, deprecated or without effect. All of Kubernetes' own is also held
-against the schema that Kubernetes publishes with its Python client: a 1.20 has no policy/v1 and no
-warnings about fields. The Prometheus Operator's kinds are judged by the Operator's own resource
-definitions; a 1.20 does not know the rules in CEL among these.
+A warning names a field that is unknown, deprecated or without effect. All manifests of Kubernetes'
+own kinds are also compared with the schema that Kubernetes publishes in its Python client: a 1.20
+has no policy/v1 and no warnings about fields. Those of the Prometheus Operator's kinds are checked
+by the Operator's own resource definitions; a 1.20 does not support their CEL rules.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ JUDGED_BY_SERVER = {*PATHS, *BUDGETS, *JUDGED_BY_OPERATOR}
 
 
 def sources() -> Iterator[tuple[str, list[Document]]]:
-    """Yield all that users can apply, each with its name."""
+    """Yield all manifests that users can apply, with their names."""
     yield "chart", chart()
     yield "chart, all switched on", chart(*EVERYTHING)
     yield "chart for promgen", chart(use="promgen")
@@ -71,7 +71,7 @@ def server(shared_api_server: ApiServer, operators_kinds: None) -> ApiServer:
     "which", [k for k, of in MANIFESTS.items() if of["kind"] in JUDGED_BY_SERVER]
 )
 def test_accepted(server: ApiServer, which: str) -> None:
-    """The API server takes it as a dry run, without a warning, with every field as written."""
+    """The API server accepts the object in a dry run, without a warning, with every field."""
     of = MANIFESTS[which]
     sent = of if of["kind"] == "Namespace" else in_namespace(of, "manifests")
     answer = server.call("POST", f"{path(of)}?dryRun=All", sent)
@@ -89,17 +89,17 @@ def test_accepted(server: ApiServer, which: str) -> None:
     ids=lambda of: f"{of['kind']} {of['metadata']['name']}",
 )
 def test_schema(of: Document) -> None:
-    """Kubernetes' published schema of today knows every field, with this type."""
+    """Kubernetes' newest published schema has every field of the object, with its type."""
     assert list(misfits(of)) == []
 
 
-def test_all_are_judged() -> None:
-    """No object is left out."""
+def test_every_kind_is_checked() -> None:
+    """Every kind of object is checked by one of the tests above."""
     assert {of["kind"] for of in MANIFESTS.values()} <= JUDGED_BY_SERVER
 
 
-def test_judges_can_refuse(server: ApiServer) -> None:
-    """What is misspelt is found, by the server's answer, its warning and the schema."""
+def test_a_misspelt_field_is_found(server: ApiServer) -> None:
+    """A misspelt field is found by the server's answer, its warning, and the schema."""
     [budget] = [each for each in MANIFESTS.values() if each["kind"] == "PodDisruptionBudget"][:1]
     spec = {**budget["spec"], "maxUnavailible": 1}
     assert list(misfits({**budget, "spec": spec})) == [
@@ -117,7 +117,7 @@ def test_judges_can_refuse(server: ApiServer) -> None:
 
 
 def path(of: Document) -> str:
-    """Return where the API takes an object."""
+    """Return the API's path for an object."""
     if of["apiVersion"].startswith(OPERATORS):
         plural = PLURALS.get(of["kind"], f"{of['kind'].lower()}s")
         return f"/apis/{of['apiVersion']}/namespaces/manifests/{plural}"
@@ -125,11 +125,11 @@ def path(of: Document) -> str:
 
 
 def dropped(sent: Any, got: Any, at: str) -> Iterator[str]:
-    """Yield the fields of a request that its answer does not have."""
+    """Yield the fields of a request that are missing in its answer."""
     if isinstance(sent, dict) and isinstance(got, dict):
         for key, value in sent.items():
             if key == "stringData":
-                continue  # becomes data
+                continue  # it becomes data
             if key not in got and value not in (None, {}, [], False):
                 yield f"{at}.{key}"
             else:

@@ -1,8 +1,9 @@
-"""The Prometheus Operator itself, its config-reloader, and the manifests for it.
+"""The manifests for the Prometheus Operator, with the Operator itself and its config-reloader.
 
-The Operator's program runs against the API server and makes a StatefulSet of what `k8s/operator/`
-has. The containers of that run here: the real config-reloader writes, and makes Prometheus reload,
-beside ours, and Prometheus never has the configuration of another role than its own.
+The Operator's program runs against the API server and makes a StatefulSet from the manifests in
+`k8s/operator/`. The containers of that run here: the real config-reloader writes the configuration
+and makes Prometheus reload, beside our program, and Prometheus never has the configuration of
+another role than its own.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ from tests.real.witness import Witness
 from tests.support import wait_until
 
 GROUP = "/apis/monitoring.coreos.com"
-KINDS = {  # to the path's part, and what the StatefulSets' names begin with
+KINDS = {  # the plural in the path, and the prefix of the StatefulSets' names
     "Prometheus": ("prometheuses", "prometheus"),
     "PrometheusAgent": ("prometheusagents", "prom-agent"),
 }
 START_S = 60
 WATCHED = "--watched-dir="
-LOADED_S = 60  # the config-reloader waits a while itself
+LOADED_S = 60  # the config-reloader has delays of its own
 
 
 class Operator(Program):
-    """The Operator's program, as the administrator of one namespace."""
+    """The Operator's program, with an administrator's rights, for one namespace."""
 
     def __init__(self, folder: Path, server: ApiServer, namespace: str) -> None:
         folder.mkdir()
@@ -47,17 +48,17 @@ class Operator(Program):
 
 @dataclass
 class Operated:
-    """What the Operator has made of one of our manifests, with two pods of it."""
+    """What the Operator has made from one of our manifests, with two of its pods."""
 
     cluster: Cluster
     pods: list[Pod]
     secret: str
 
     def target(self, name: str) -> None:
-        """Have the Operator put a target of this name into the configuration, and bring it on.
+        """Have the Operator add a target with this name, and bring its configuration to the pods.
 
-        The config-reloader can miss a change until it looks again, after 3 minutes: it is started
-        anew, and so looks, writes and reloads at once.
+        The config-reloader can miss a change until its next check, after 3 minutes. So it is
+        restarted: then it checks, writes and reloads at once.
         """
         server, namespace = self.cluster.server, self.cluster.namespace
         before = self.cluster.content("Secret", self.secret)
@@ -71,12 +72,12 @@ class Operated:
             reloader.start()
 
     def await_target(self, name: str) -> None:
-        """Wait until all Prometheuses that run have the target."""
+        """Wait until the Prometheus of each running pod has loaded the target."""
         for pod in self.pods:
             wait_until(lambda it=pod: name in applied_config(it.url), LOADED_S, f"{name} is loaded")  # type: ignore[misc]
 
     def leaders(self) -> list[Pod]:
-        """Return the pods whose Prometheus has a remote_write in force."""
+        """Return the pods whose Prometheus has loaded a remote_write."""
         return [pod for pod in self.pods if pod.has_remote_write]
 
 
@@ -92,7 +93,7 @@ def scrape_config(name: str) -> Document:
 
 
 def operate(network: Network, folder: Path, namespace: str, manifest: str) -> Operated:
-    """Have the Operator make a StatefulSet of a manifest, and two pods of that."""
+    """Have the Operator make a StatefulSet from a manifest; return two pods of it."""
     account = {"kind": "ServiceAccount", "metadata": {"name": "prometheus"}}
     election = documents((K8S / "operator/election.yaml").read_text())
     cluster = Cluster(network, namespace, [account, *election, *storage()])
@@ -107,7 +108,7 @@ def operate(network: Network, folder: Path, namespace: str, manifest: str) -> Op
 
 
 def stateful_set(cluster: Cluster, manifest: str, name: str = "main") -> Document:
-    """Return the StatefulSet that the Operator makes of a manifest under this name."""
+    """Return the StatefulSet that the Operator makes from a manifest with this name."""
     [made] = documents((K8S / f"operator/{manifest}").read_text())
     made["metadata"]["name"] = name
     made["spec"]["version"] = f"v{prometheus_version()}"
@@ -137,10 +138,10 @@ MANIFESTS = ("prometheus.yaml", "prometheus-agent.yaml", "prometheus-sidecar.yam
 def test_operator(
     network: Network, operators_kinds: None, witness: Witness, tmp_path: Path, manifest: str
 ) -> None:
-    """Two pods elect, one writes, changes of the Operator's arrive at both, also amid a hand-over.
+    """Two pods elect one that writes, and both load the Operator's changes in any phase.
 
-    Each change is a write and a POST /-/reload by the config-reloader, which knows nothing of
-    roles; the witness sees that no Prometheus has another role's configuration for it.
+    Each change is a write and a POST /-/reload by the config-reloader, which knows no roles. The
+    witness checks that this never gives a Prometheus the configuration of another role.
     """
     one = operate(network, tmp_path, manifest.partition(".")[0], manifest)
     assert_changed_rules_are_seen(one)
@@ -168,7 +169,7 @@ def test_operator(
 
 
 def assert_changed_rules_are_seen(one: Operated) -> None:
-    """See that the config-reloader watches each folder of rules that the Operator mounts for it."""
+    """Check that the config-reloader watches each mounted folder of rules."""
     for pod in one.pods:
         spec = pod.container("config-reloader").spec
         folders = {
@@ -182,7 +183,7 @@ def assert_changed_rules_are_seen(one: Operated) -> None:
 def test_the_sidecar_repeats_the_operators_arguments(
     network: Network, operators_kinds: None, tmp_path: Path
 ) -> None:
-    """Those of both config-reloaders, but for the file that they write."""
+    """The sidecar's config-reloaders have the Operator's arguments, except for their output."""
     one = operate(network, tmp_path, "repeated", "prometheus-sidecar.yaml")
     repeated = one.cluster.object("StatefulSet", "prometheus-main")
     own = stateful_set(one.cluster, "prometheus.yaml", "own")
@@ -210,7 +211,7 @@ def reloads(pod: Pod) -> int:
 
 
 def test_stack_values() -> None:
-    """The values for kube-prometheus-stack say the same as the manifests beside them."""
+    """The values for kube-prometheus-stack agree with the manifests beside them."""
     values = yaml.safe_load((K8S / "operator/values-kube-prometheus-stack.yaml").read_text())
     [made] = documents((K8S / "operator/prometheus.yaml").read_text())
     spec = values["prometheus"]["prometheusSpec"]

@@ -1,7 +1,7 @@
-"""The examples as they are rendered, run for real: pods elect, write, hand over, are replaced.
+"""The examples, rendered and run as real processes: pods elect, write, hand over, are replaced.
 
-Changed for the tests: how often is scraped, and, with a Prometheus 2, the flag for agents, both as
-the manifests say. The rest is the manifests'.
+Two things are changed for the tests, both as the manifests describe: the scrape interval and, with
+a Prometheus 2, the flag for agent mode.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ RESTRICTED = {
 
 
 def example(name: str) -> list[Document]:
-    """Return an example as built, scraping each second, for the Prometheus that is here."""
+    """Return an example as built, with a scrape interval of 1 s, for the tests' Prometheus."""
     made = kustomize(f"examples/{name}")
     text = find(made, "ConfigMap", "prometheus-config")["data"]
     assert "scrape_interval: 15s" in text["config.yml"]
@@ -47,7 +47,7 @@ def example(name: str) -> list[Document]:
 
 
 def start(cluster: Cluster, witness: Witness) -> tuple[Pod, Pod]:
-    """Start both replicas at once; return the leader and the other, each ready by its probes."""
+    """Start both replicas; return the leader and the other, each ready by its probes."""
     pods = [cluster.pod("prometheus", ordinal) for ordinal in (0, 1)]
     for pod in pods:
         pod.start()
@@ -60,13 +60,13 @@ def start(cluster: Cluster, witness: Witness) -> tuple[Pod, Pod]:
 
 
 def leader_of(pods: list[Pod]) -> list[Pod]:
-    """Return the one pod that all of these say leads, none as long as they do not."""
+    """Return the pod that leads by the APIs of all these pods, none while they differ."""
     names = {pod.leader() for pod in pods}
     return [pod for pod in pods if names == {pod.name}]
 
 
 def test_agents_elect_write_and_hand_over(network: Network, witness: Witness) -> None:
-    """One agent writes to the example's storage, the other does when the first is deleted."""
+    """One agent writes to the example's storage; when it is deleted, the other does."""
     cluster = Cluster(network, "agents", example("agent"))
     storage = cluster.pod("storage", 0)
     storage.start()
@@ -84,10 +84,10 @@ def test_agents_elect_write_and_hand_over(network: Network, witness: Witness) ->
 
 
 def test_rolling_update(network: Network, witness: Witness) -> None:
-    """A rolling update as the StatefulSet's controller plays it: no overlap, no hole of a second.
+    """In a rolling update no two pods write at once, and no gap lasts a second.
 
-    The last pod first; each is deleted, made anew under its name, and the next only has its turn
-    when the new one passes its readiness probe.
+    The test acts as the StatefulSet's controller: from the last pod, each is deleted and made again
+    under its name; the next one follows when the new one passes its readiness probe.
     """
     cluster = Cluster(network, "rolling", example("agent"))
     storage = cluster.pod("storage", 0)
@@ -110,20 +110,20 @@ def test_rolling_update(network: Network, witness: Witness) -> None:
 
 
 def await_reigns(witness: Witness, least: int) -> list[Reign]:
-    """Return the reigns in order, once there are so many."""
+    """Return the reigns in order, once there are at least so many."""
     return wait_until(
         lambda: witness.reigns[:] if len(witness.reigns) >= least else [], 30, "reigns"
     )
 
 
 def written_by(storage: Pod) -> set[str]:
-    """Return the pods of which the storage has samples."""
+    """Return the pods whose samples the storage has."""
     found = query(storage.url, "count by (pod) (last_over_time(up[10m]))")
     return {each["metric"]["pod"] for each in found if "pod" in each["metric"]}
 
 
 def test_active_passive(network: Network, witness: Witness) -> None:
-    """Whichever pod is asked, the leading Prometheus answers; after its end the other one does."""
+    """Queries to any pod are answered by the leader's Prometheus, after its end by the other."""
     made = example("active-passive")
     [web] = [p for p in find(made, "Service", "prometheus")["spec"]["ports"] if p["name"] == "web"]
     assert web["targetPort"] == "api", "the Service's port leads to the proxy"
@@ -140,26 +140,26 @@ def test_active_passive(network: Network, witness: Witness) -> None:
 
 
 def sends_alerts(url: str) -> bool:
-    """Tell whether the Prometheus that answers at a URL has somewhere to send alerts to."""
+    """Tell whether the Prometheus behind a URL has Alertmanagers configured."""
     return "alertmanagers" in config_by(url)
 
 
 def answering(pod: Pod) -> str:
-    """Return which pod's Prometheus a query to a pod's proxy is answered by, "" for none yet."""
+    """Return the pod whose Prometheus answers queries to a pod's proxy, "" for none."""
     found = query(pod.api, 'up{job="prometheus"}')
     return str(found[0]["metric"]["pod"]) if len(found) == 1 else ""
 
 
 def config_by(url: str) -> str:
-    """Return the configuration in force at a URL."""
+    """Return the loaded configuration of the Prometheus behind a URL."""
     answer = requests.get(f"{url}/api/v1/status/config", timeout=5)
     return str(answer.json()["data"]["yaml"])
 
 
 def test_pod_is_restricted(network: Network, witness: Witness) -> None:
-    """All processes of a pod have the manifest's user and no rights; only its volumes are written.
+    """A pod's processes have the manifest's user and no rights, and write only to volumes.
 
-    The output is in memory and nobody else's to read, and a changed ConfigMap is loaded.
+    The output is readable only by its owner, and a changed ConfigMap is loaded.
     """
     cluster = Cluster(network, "restricted", example("active-passive"))
     leader, _ = start(cluster, witness)
@@ -182,12 +182,12 @@ def test_pod_is_restricted(network: Network, witness: Witness) -> None:
 
 
 def is_read_only(path: Path) -> bool:
-    """Tell whether nothing can be written at a path."""
+    """Tell whether the filesystem at a path is read-only."""
     return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def test_leaders_label(network: Network, witness: Witness) -> None:
-    """With the chart's Role the leader labels its own pod, so that its Service selects that one."""
+    """With the chart's Role the leader labels its own pod, so that a Service selects it."""
     words = ("--set", "leaderLabel.enabled=true", "--set", f"prometheus.major={prometheus_major()}")
     made = chart(*words, use="agent")
     [key, value] = LABEL.split("=")
@@ -200,6 +200,6 @@ def test_leaders_label(network: Network, witness: Witness) -> None:
 
 
 def labelled(cluster: Cluster) -> list[str]:
-    """Return the pods that have the leader's label."""
+    """Return the names of the pods with the leader's label."""
     url = f"/api/v1/namespaces/{cluster.namespace}/pods?labelSelector={quote(LABEL)}"
     return [pod["metadata"]["name"] for pod in cluster.server.call("GET", url).json()["items"]]

@@ -1,4 +1,4 @@
-"""The Role: with exactly it a replica does all that it does, and nothing else is allowed."""
+"""The Role's rights suffice for all that a replica does, and allow nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LABELLED = ("--set", "leaderLabel.enabled=true")
 
 
 class Rights:
-    """What the chart's service account may do in a namespace, by asking for it."""
+    """The rights of the chart's service account in a namespace, found by requests."""
 
     def __init__(self, network: Network, namespace: str, *words: str) -> None:
         self.cluster = Objects(network, namespace, chart(*words, namespace=namespace))
@@ -24,7 +24,7 @@ class Rights:
         self.token = self.cluster.token("prometheus")
 
     def may(self, verb: str, resource: str, name: str = "", group: str = "") -> bool:
-        """Tell whether the API server's authorizer lets the service account do it."""
+        """Tell whether the API server allows this to the service account."""
         attributes = {
             "namespace": self.namespace,
             "verb": verb,
@@ -41,7 +41,7 @@ class Rights:
         return bool(answer.json()["status"]["allowed"])
 
     def call(self, method: str, path: str, body: Any = None) -> int:
-        """Send a request as the service account and return the status."""
+        """Send a request as the service account and return its status."""
         return self.server.call(method, path, body, self.token).status_code
 
 
@@ -71,7 +71,7 @@ DENIED = [
 
 
 def test_allowed(network: Network) -> None:
-    """Get, update and watch on the one lease by its name, and create on leases."""
+    """The service account may get, update and watch the one lease, and create leases."""
     rights = Rights(network, "allowed")
     group = "coordination.k8s.io"
     assert [each for each in ALLOWED if not rights.may(*each, group=group)] == []
@@ -88,7 +88,10 @@ def test_allowed(network: Network) -> None:
 
 @pytest.mark.parametrize("words", [(), LABELLED], ids=["plain", "with the leader's label"])
 def test_denied(network: Network, words: tuple[str, ...]) -> None:
-    """Nothing else, of the lease, of other leases, of pods, secrets, or of its own rights."""
+    """The service account may do nothing else with leases, pods, secrets or its own rights.
+
+    With the leader's label it may also patch its pod.
+    """
     rights = Rights(network, "denied-label" if words else "denied", *words)
     allowed = {each for each in DENIED if rights.may(*each)}
     assert allowed == ({("patch", "pods", "prometheus-0", "")} if words else set())
@@ -98,7 +101,7 @@ def test_denied(network: Network, words: tuple[str, ...]) -> None:
 
 
 def test_label(network: Network) -> None:
-    """With the leader's label the pods of the StatefulSet may be patched, and no other pod."""
+    """With the leader's label, the StatefulSet's pods may be patched, and no other pod."""
     rights = Rights(network, "label", *LABELLED, "--set", "replicas=3")
     assert [rights.may("patch", "pods", f"prometheus-{n}") for n in range(4)] == [True] * 3 + [
         False

@@ -1,4 +1,4 @@
-"""The versions of the real parts that the tests of manifests run on."""
+"""The versions of the real programs that the tests of manifests use."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from tests.real.parts import ApiServer, program
 
 
 def minor_version(server: ApiServer) -> int:
-    """Return the second number of the API server's version: 37 of 1.37.2."""
+    """Return the API server's minor version: 37 of 1.37.2."""
     found = re.match(r"\d+", server.call("GET", "/version").json()["minor"])
     assert found is not None
     return int(found[0])
 
 
 def prometheus_version() -> str:
-    """Return the version of the Prometheus of the tests; raise AssertionError if it has none."""
+    """Return the version of the tests' Prometheus; raise AssertionError if it has none."""
     words = [program("prometheus"), "--version"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     found = re.search(r"version (\d+\.\d+\.\d+)", done.stdout + done.stderr)
@@ -25,5 +25,5 @@ def prometheus_version() -> str:
 
 
 def prometheus_major() -> int:
-    """Return the first number of the version of the Prometheus of the tests."""
+    """Return the major version of the tests' Prometheus."""
     return int(prometheus_version().partition(".")[0])
