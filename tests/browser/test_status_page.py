@@ -141,7 +141,7 @@ def test_a_hand_over_updates_the_pages_of_both_replicas(browser: Chromium, pair:
 
 @pytest.mark.parametrize("width", [1200, 360])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_axe_finds_nothing_wrong(browser: Chromium, web: Web, width: int, dark: bool) -> None:
+def test_axe_finds_no_violation(browser: Chromium, web: Web, width: int, dark: bool) -> None:
     """With everything shown and expanded, axe finds no violation, and the page is not too wide."""
     tab = browser.open(f"{web.url}/_elector/", width=width, dark=dark)
     stop_updates(tab)

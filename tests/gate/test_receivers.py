@@ -30,7 +30,7 @@ SCALABLE = pytest.mark.parametrize("store", [CortexStore, ThanosStore])
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Answer:
     """A receiver's answer: status, samples written if it reports them, and what it then has."""
 
     status: int
@@ -38,20 +38,20 @@ class Said:
     has: tuple[str, ...]
 
 
-class Asking:
+class SampleWriter:
     """Writes samples of few series to a receiver, and returns the result."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.now = round(time.time() * 1000) - 60_000
 
-    def said(self, *series: str, protocol: int = 1) -> Said:
+    def send(self, *series: str, protocol: int = 1) -> Answer:
         """Send samples ``name@second=value``; return the answer, and what the receiver then has."""
         answer = remote_write.post(
             self.store.write_url, [self._series(each) for each in series], protocol
         )
         names = [each.partition("@")[0] for each in series]
-        return Said(answer.status_code, answer.headers.get(WRITTEN), tuple(self._has(names)))
+        return Answer(answer.status_code, answer.headers.get(WRITTEN), tuple(self._has(names)))
 
     def _series(self, text: str) -> Series:
         name, _, rest = text.partition("@")
@@ -69,20 +69,20 @@ class Asking:
 def test_the_answers_of_prometheus(tmp_path: Path) -> None:
     """In protocol 1, Prometheus stores nothing of a request that it refuses."""
     with started(PrometheusStore(tmp_path)) as store:
-        asking = Asking(store)
-        assert asking.said("a@0=1") == Said(204, None, ("a@0=1",))
-        assert asking.said("b@0=1", "a@0=1") == Said(204, None, ("b@0=1", "a@0=1"))
-        assert asking.said("c@0=1", "a@-1=1") == Said(400, None, ("a@0=1",))
-        assert asking.said("d@0=1", "a@0=9") == Said(400, None, ("a@0=1",))
+        writer = SampleWriter(store)
+        assert writer.send("a@0=1") == Answer(204, None, ("a@0=1",))
+        assert writer.send("b@0=1", "a@0=1") == Answer(204, None, ("b@0=1", "a@0=1"))
+        assert writer.send("c@0=1", "a@-1=1") == Answer(400, None, ("a@0=1",))
+        assert writer.send("d@0=1", "a@0=9") == Answer(400, None, ("a@0=1",))
 
 
 def test_the_answers_of_a_new_prometheus_in_protocol_2(tmp_path: Path) -> None:
     """In protocol 2, Prometheus stores and counts the valid samples of a refused request."""
     with started(PrometheusStore(tmp_path, program("prometheus@newest"))) as store:
-        asking = Asking(store)
-        assert asking.said("a@0=1", protocol=2) == Said(204, "1", ("a@0=1",))
-        assert asking.said("b@0=1", "a@0=1", protocol=2) == Said(204, "2", ("b@0=1", "a@0=1"))
-        assert asking.said("c@0=1", "a@-1=1", protocol=2) == Said(400, "1", ("c@0=1", "a@0=1"))
+        writer = SampleWriter(store)
+        assert writer.send("a@0=1", protocol=2) == Answer(204, "1", ("a@0=1",))
+        assert writer.send("b@0=1", "a@0=1", protocol=2) == Answer(204, "2", ("b@0=1", "a@0=1"))
+        assert writer.send("c@0=1", "a@-1=1", protocol=2) == Answer(400, "1", ("c@0=1", "a@0=1"))
 
 
 def test_the_answers_of_victoria_metrics(tmp_path: Path) -> None:
@@ -91,35 +91,35 @@ def test_the_answers_of_victoria_metrics(tmp_path: Path) -> None:
     It answers 204 in both cases.
     """
     with started(VictoriaStore(tmp_path)) as store:
-        asking = Asking(store)
-        assert asking.said("a@0=1") == Said(204, None, ("a@0=1",))
+        writer = SampleWriter(store)
+        assert writer.send("a@0=1") == Answer(204, None, ("a@0=1",))
         both = ("b@0=1", "a@-1=1", "a@0=1")
-        assert asking.said("b@0=1", "a@-1=1") == Said(204, None, both)
-        assert asking.said("c@0=1", protocol=2) == Said(204, None, ())
+        assert writer.send("b@0=1", "a@-1=1") == Answer(204, None, both)
+        assert writer.send("c@0=1", protocol=2) == Answer(204, None, ())
 
 
 def test_the_answers_of_cortex(tmp_path: Path) -> None:
     """Cortex stores the valid samples of a refused request, and reports none as written."""
     with started(CortexStore(tmp_path)) as store:
-        asking = Asking(store)
-        assert asking.said("a@0=1") == Said(200, None, ("a@0=1",))
-        assert asking.said("b@0=1", "a@0=1") == Said(200, None, ("b@0=1", "a@0=1"))
-        assert asking.said("c@0=1", "a@-1=1") == Said(400, None, ("c@0=1", "a@0=1"))
-        assert asking.said("d@0=1", "a@0=9") == Said(400, None, ("d@0=1", "a@0=1"))
-        assert asking.said("e@0=1", protocol=2) == Said(204, "1", ("e@0=1",))
-        assert asking.said("f@0=1", "e@-1=1", protocol=2) == Said(400, "0", ("f@0=1", "e@0=1"))
+        writer = SampleWriter(store)
+        assert writer.send("a@0=1") == Answer(200, None, ("a@0=1",))
+        assert writer.send("b@0=1", "a@0=1") == Answer(200, None, ("b@0=1", "a@0=1"))
+        assert writer.send("c@0=1", "a@-1=1") == Answer(400, None, ("c@0=1", "a@0=1"))
+        assert writer.send("d@0=1", "a@0=9") == Answer(400, None, ("d@0=1", "a@0=1"))
+        assert writer.send("e@0=1", protocol=2) == Answer(204, "1", ("e@0=1",))
+        assert writer.send("f@0=1", "e@-1=1", protocol=2) == Answer(400, "0", ("f@0=1", "e@0=1"))
 
 
 def test_the_answers_of_thanos(tmp_path: Path) -> None:
     """Thanos stores the valid samples of a refused request, and nothing of protocol 2."""
     with started(ThanosStore(tmp_path)) as store:
-        asking = Asking(store)
-        wait_until(lambda: asking.said("a@0=1").has, 30, "the querier knows of the receiver")
-        assert asking.said("a@0=1") == Said(200, None, ("a@0=1",))
-        assert asking.said("b@0=1", "a@0=1") == Said(200, None, ("b@0=1", "a@0=1"))
-        assert asking.said("c@0=1", "a@-1=1") == Said(409, None, ("c@0=1", "a@0=1"))
-        assert asking.said("d@0=1", "a@0=9") == Said(409, None, ("d@0=1", "a@0=1"))
-        assert asking.said("e@0=1", protocol=2) == Said(200, None, ())
+        writer = SampleWriter(store)
+        wait_until(lambda: writer.send("a@0=1").has, 30, "the querier knows of the receiver")
+        assert writer.send("a@0=1") == Answer(200, None, ("a@0=1",))
+        assert writer.send("b@0=1", "a@0=1") == Answer(200, None, ("b@0=1", "a@0=1"))
+        assert writer.send("c@0=1", "a@-1=1") == Answer(409, None, ("c@0=1", "a@0=1"))
+        assert writer.send("d@0=1", "a@0=9") == Answer(409, None, ("d@0=1", "a@0=1"))
+        assert writer.send("e@0=1", protocol=2) == Answer(200, None, ())
 
 
 OUTAGES: dict[str, Outage] = {

@@ -54,7 +54,7 @@ def test_a_container_without_a_lease_leads(configuration: tuple[str, ...], run: 
     assert container.await_end() == 0
 
 
-def test_an_elector_configuration_needs_no_lease_either(
+def test_a_container_with_one_file_for_both_parts_leads(
     write_log: WriteLog, tmp_path: Path, run: Run
 ) -> None:
     """With one file for both parts and no lease, a container leads; its output is in the volume."""

@@ -71,7 +71,7 @@ def test_lint(use: str | None) -> None:
         ("serviceAccount.create=false", "serviceAccount.name: missing"),
     ],
 )
-def test_refuses(words: str, complaint: str) -> None:
+def test_invalid_values_are_refused(words: str, complaint: str) -> None:
     """A value that is misspelt, malformed or missing is refused, with its name."""
     with pytest.raises(Refused) as refused:
         chart("--set", words)

@@ -207,7 +207,7 @@ class _Relay(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+        """Print nothing."""
 
 
 def _end_to_end(headers: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -121,7 +121,7 @@ class Ingress:
                 self.wfile.write(content)
 
             def log_message(self, *_: object) -> None:
-                """Keep quiet."""
+                """Print nothing."""
 
         return Handler
 

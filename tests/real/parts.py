@@ -334,7 +334,7 @@ class Prometheus(Program):
         return query(self.url, expression)
 
     def applied_config(self) -> str:
-        """Return the configuration that is in force."""
+        """Return the configuration that it has loaded."""
         return applied_config(self.url)
 
 
@@ -356,7 +356,7 @@ class Write:
 
 class _WriteLogServer(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print the traceback of an error, but not of clients that have gone."""
+        """Print the traceback of an error, unless the client has disconnected."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -416,7 +416,7 @@ class WriteLog:
                     self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Keep quiet."""
+                """Print nothing."""
 
         return Handler
 
@@ -430,7 +430,7 @@ def query(url: str, expression: str) -> list[dict[str, Any]]:
 
 
 def applied_config(url: str) -> str:
-    """Return the configuration that the Prometheus at `url` has in force, as YAML text."""
+    """Return the configuration that the Prometheus at `url` has loaded, as YAML text."""
     answer = requests.get(f"{url}/api/v1/status/config", timeout=5)
     answer.raise_for_status()
     return str(answer.json()["data"]["yaml"])

@@ -92,7 +92,7 @@ class Target:
                     super().finish()
 
             def log_message(self, *_: object) -> None:
-                """Keep quiet."""
+                """Print nothing."""
 
         return Handler
 

@@ -76,7 +76,7 @@ def iterations(prometheus: Prometheus) -> float:
 
 
 @pytest.mark.parametrize("is_harmless", [True, False])
-def test_what_is_started_sends_nothing(
+def test_a_prometheus_started_for_a_check_sends_nothing(
     tmp_path: Path, write_log: WriteLog, is_harmless: bool
 ) -> None:
     """Prometheus, started for a check, sends no sample and no alert; the original sends both."""
@@ -171,7 +171,7 @@ def test_nothing_remains_of_an_interrupted_check(tmp_path: Path, number: int) ->
     assert left(temporary) == []
 
 
-def test_a_script_that_may_start_the_real_configuration_is_not_run(tmp_path: Path) -> None:
+def test_check_start_runs_no_script(tmp_path: Path) -> None:
     """A script is not run, because it could start a Prometheus that writes beside the leader."""
     (tmp_path / "c.yml").write_text("follower: {}\n")
     script = tmp_path / "start.sh"

@@ -110,7 +110,7 @@ def await_follower_ready(leader: Replica, **asking: Any) -> None:
     wait_until(is_known, 15, "the other one is ready")
 
 
-def test_the_fleet_is_a_table(pair: tuple[Replica, Replica]) -> None:
+def test_status_prints_a_table(pair: tuple[Replica, Replica]) -> None:
     """`status` prints a table with one line per replica, and exits with 0 while one leads."""
     leader, follower = pair
     await_follower_ready(leader)

@@ -68,7 +68,7 @@ def await_rejection(replica: Replica) -> list[str]:
     return problems
 
 
-# --- told -----------------------------------------------------------------------------------------
+# --- reports of rejections ------------------------------------------------------------------------
 
 
 def test_an_invalid_edit_is_reported_with_file_line_and_column(start: Start) -> None:
@@ -242,10 +242,10 @@ def test_a_start_that_promtool_refuses(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["c.yml"]
 
 
-# --- what is a secret -----------------------------------------------------------------------------
+# --- which places are secrets ---------------------------------------------------------------------
 
 
-def test_prometheus_shows_each_secret_as_the_schema_says(oracle: Oracle, tmp_path: Path) -> None:
+def test_prometheus_shows_each_secret_as_in_the_schema(oracle: Oracle, tmp_path: Path) -> None:
     """Prometheus shows each secret as <secret> or in clear text, as the schema has it."""
     words, pem = schema().since(version()), with_a_key(tmp_path / "x.pem")
     lacking, wrong, hidden = oracle.lacks(words), [], set()
@@ -277,7 +277,7 @@ URL = f"http://user:{MARKER}@host/?token=in-a-parameter"
         ({"scrape_configs": [{"job_name": "a", "http_sd_configs": [{"url": URL}]}]}, False),
     ],
 )
-def test_prometheus_shows_urls_as_the_page_on_security_says(
+def test_prometheus_shows_urls_as_the_security_page_states(
     shared_oracle: Oracle, configuration: Any, hides_password: bool
 ) -> None:
     """Prometheus shows tokens in URL parameters, and passwords in URLs of http_sd_configs.

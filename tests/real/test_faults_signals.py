@@ -40,7 +40,7 @@ def test_sighup_loads_changed_configurations_and_rules(fleet: Fleet) -> None:
     assert fleet.log.turns() == [leader.name]
 
 
-def test_quit_reaches_prometheus(fleet: Fleet) -> None:
+def test_sigquit_reaches_prometheus(fleet: Fleet) -> None:
     """On SIGQUIT, Prometheus prints its goroutines and exits with 2; the other leads."""
     leader, other = fleet.pair()
     os.kill(leader.pid, signal.SIGQUIT)

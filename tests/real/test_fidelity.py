@@ -208,7 +208,7 @@ def test_the_documented_configuration(oracle: Oracle) -> None:
             assert oracle.shows(rendered.leader.content) == leader
 
 
-def test_no_relative_path_is_left_of_the_documented_configuration(oracle: Oracle) -> None:
+def test_the_documented_configuration_has_no_relative_path(oracle: Oracle) -> None:
     """All paths that Prometheus resolves are absolute, so the output's folder is irrelevant."""
     text = vector("prometheus.yml", oracle)
     rendered = whole(text, OVERRIDES, "/input").leader.content

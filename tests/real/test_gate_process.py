@@ -89,7 +89,7 @@ def test_a_successor_sends_what_it_held(
     assert failed(sender) == 0
 
 
-def test_a_token_that_expires_while_samples_are_held_costs_none(tmp_path: Path) -> None:
+def test_held_samples_are_sent_with_a_new_token(tmp_path: Path) -> None:
     """Held samples are sent with Prometheus' newest token, so none is lost."""
     token = tmp_path / "token"
     token.write_text("old")

@@ -158,7 +158,7 @@ def test_the_exit_status_of_prometheus_is_passed_on(start: Start) -> None:
     )
 
 
-def test_a_dead_web_server_is_started_again_beside_a_living_prometheus(start: Start) -> None:
+def test_a_dead_web_server_is_restarted(start: Start) -> None:
     """When the web server is killed, Prometheus runs on, and the API answers again."""
     replica = start("a")
     replica.await_follower()
@@ -226,7 +226,7 @@ def test_a_changed_configuration_is_loaded_and_a_bad_one_is_not(start: Start) ->
     wait_until(lambda: "scrape_interval: 9s" in requests.get(config, timeout=2).text, 15, "mended")
 
 
-def test_without_election_the_role_is_the_one_set(tmp_path: Path, write_log: WriteLog) -> None:
+def test_without_an_election_the_role_is_the_given_one(tmp_path: Path, write_log: WriteLog) -> None:
     """With --lease-lock=none --role=leader, the replica leads without an election."""
     flags = ("--lease-lock=none", "--role=leader")
     replica = Replica(tmp_path, "a", *flags, write_url=write_log.url("a"))
@@ -249,7 +249,7 @@ def test_init_writes_the_follower_rendering_and_exits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("has_reader", [True, False], ids=["", "nobody reads its log"])
-def test_the_sidecar_form_drives_a_prometheus_of_someone_else(
+def test_a_sidecar_loads_configurations_over_http(
     tmp_path: Path, write_log: WriteLog, *, has_reader: bool
 ) -> None:
     """A sidecar loads the leader's configuration by HTTP, and the follower's on SIGTERM.
@@ -357,7 +357,7 @@ def in_pid_namespace(replica: Replica) -> None:
     replica.argv[at:at] = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
 
 
-def test_as_pid_1_it_ends_in_order(tmp_path: Path) -> None:
+def test_as_pid_1_the_program_exits_in_order(tmp_path: Path) -> None:
     """As PID 1 of a PID namespace, the program exits with 0 on SIGTERM."""
     replica = Replica(tmp_path, "a", *QUICK, f"--lease-lock=file:{tmp_path / 'l'}")
     in_pid_namespace(replica)

@@ -38,7 +38,7 @@ def test_service_account_creates_and_updates_its_lease(namespace: Namespace) -> 
     assert namespace.call("PUT", lease).status_code == 409, "the version is no longer the newest"
 
 
-def test_service_account_may_nothing_else(namespace: Namespace) -> None:
+def test_service_account_has_no_other_rights(namespace: Namespace) -> None:
     """Listing, deleting and other leases are forbidden; an unknown token is not accepted."""
     server, token = namespace.server, namespace.token
     assert server.call("GET", namespace.leases_path, token=token).status_code == 403
@@ -56,7 +56,7 @@ def test_service_account_watches_its_lease(namespace: Namespace) -> None:
     assert '"type":"ADDED"' in answer.text
 
 
-def test_kubeconfig_opens_the_server_to_the_official_client(namespace: Namespace) -> None:
+def test_the_official_client_accepts_the_kubeconfig(namespace: Namespace) -> None:
     """The kubernetes package reads the lease with the namespace's kubeconfig."""
     client = pytest.importorskip("kubernetes.client")
     config = pytest.importorskip("kubernetes.config")
@@ -76,8 +76,10 @@ def test_token_is_renewed_by_rename(namespace: Namespace) -> None:
 
 
 @pytest.mark.breaks_api_server
-def test_frozen_server_hangs_and_thaws(api_server: ApiServer, namespace: Namespace) -> None:
-    """A frozen API server lets requests hang; thawed, it answers again."""
+def test_frozen_server_hangs_until_it_is_thawed(
+    api_server: ApiServer, namespace: Namespace
+) -> None:
+    """Requests to a frozen API server hang; thawed, it answers again."""
     api_server.freeze()
     with pytest.raises(requests.Timeout):
         requests.get(f"{api_server.url}/livez", verify=str(api_server.ca_file), timeout=0.3)
@@ -86,7 +88,7 @@ def test_frozen_server_hangs_and_thaws(api_server: ApiServer, namespace: Namespa
 
 
 @pytest.mark.breaks_api_server
-def test_leases_outlive_a_restart(api_server: ApiServer, namespace: Namespace) -> None:
+def test_leases_survive_a_restart(api_server: ApiServer, namespace: Namespace) -> None:
     """A killed API server refuses connections; restored, it still has the lease."""
     namespace.call("POST", LEASE)
     api_server.kill()
@@ -96,7 +98,7 @@ def test_leases_outlive_a_restart(api_server: ApiServer, namespace: Namespace) -
     assert namespace.holder() == "a"
 
 
-def test_receiver_takes_what_a_prometheus_writes(tmp_path: Path, receiver: Receiver) -> None:
+def test_receiver_accepts_remote_write(tmp_path: Path, receiver: Receiver) -> None:
     """Samples that one Prometheus scrapes arrive at the receiver by remote_write."""
     config = WRITES_ITS_OWN % receiver.write_url
     with started(Prometheus(tmp_path / "sender", config)) as sender:
@@ -104,7 +106,7 @@ def test_receiver_takes_what_a_prometheus_writes(tmp_path: Path, receiver: Recei
         wait_until(lambda: receiver.query('up{job="self"}'), 15, "the receiver has samples")
 
 
-def test_write_log_tells_replicas_apart(tmp_path: Path, write_log: WriteLog) -> None:
+def test_write_log_records_the_replica_of_each_write(tmp_path: Path, write_log: WriteLog) -> None:
     """Each remote_write request is recorded with its replica, and none after the sender's death."""
     with started(Prometheus(tmp_path / "a", WRITES_ITS_OWN % write_log.url("a"))) as sender:
         wait_until(lambda: len(write_log.writes("a")) > 1, 15, "two writes of a")
@@ -115,7 +117,7 @@ def test_write_log_tells_replicas_apart(tmp_path: Path, write_log: WriteLog) -> 
     assert write_log.writers(since=times[-1] + 0.001) == set()
 
 
-def test_wait_ends_with_what_it_waited_for() -> None:
+def test_a_failed_wait_names_its_subject() -> None:
     """A wait that fails names its subject; a refused connection is no error before."""
     with pytest.raises(AssertionError, match=r"in vain: an answer; last answer: .*refused"):
         wait_until(lambda: requests.get(f"http://127.0.0.1:{free_port()}"), 0.1, "an answer")

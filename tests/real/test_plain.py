@@ -57,7 +57,7 @@ def test_prometheus_reads_its_own_file_and_no_other_is_written(plain: Plain) -> 
     assert list(plain.config.parent.iterdir()) == [plain.config]
 
 
-def test_a_reload_over_http_answers_for_the_file_as_it_is(plain: Plain) -> None:
+def test_a_reload_over_http_reports_an_invalid_file(plain: Plain) -> None:
     """A reload over HTTP answers 500 for an invalid file, and 200 once it is corrected."""
     plain.config.write_text("no_such_field: 1\n")
     assert requests.post(f"{plain.url}/-/reload", timeout=30).status_code == 500
@@ -66,8 +66,8 @@ def test_a_reload_over_http_answers_for_the_file_as_it_is(plain: Plain) -> None:
     assert plain.has_job("second")
 
 
-def test_hup_reloads_and_nothing_else_does(plain: Plain) -> None:
-    """An edit is loaded only after SIGHUP."""
+def test_sighup_loads_an_edit(plain: Plain) -> None:
+    """An edit is loaded after SIGHUP."""
     plain.config.write_text(CONFIG.format(job="second"))
     assert plain.has_job("first")
     assert plain.process is not None
@@ -90,7 +90,7 @@ def test_repeated_sigterms_stop_prometheus_in_order(plain: Plain) -> None:
     assert "killing Prometheus" not in plain.log.read_text()
 
 
-def test_its_api_tells_that_it_is_ready(plain: Plain) -> None:
+def test_the_api_reports_that_it_is_ready(plain: Plain) -> None:
     """The API reports that it is ready and alive."""
     plain.await_answer(f"http://{plain.api}/_elector/readyz")
     answer = requests.get(f"http://{plain.api}/_elector/healthz", timeout=5)

@@ -21,7 +21,7 @@ from wrapper.model.lease import LeaseUnavailable
 
 KEY = "prometheus-elector/role"
 FLAG = f"--lease-pod-label={KEY}=leader"
-SAID = ("warn", " label=")
+WARNING = ("warn", " label=")
 RULE = {
     "apiGroups": [""],
     "resources": ["pods"],
@@ -118,7 +118,7 @@ def test_a_label_is_set_and_removed(namespace: Namespace) -> None:
     assert answer.status_code == 403
 
 
-def test_a_later_pod_of_the_same_name_is_left_alone(namespace: Namespace) -> None:
+def test_a_later_pod_with_the_same_name_gets_no_label(namespace: Namespace) -> None:
     """A patch contains the pod's UID, so a new pod with the same name gets no label."""
     make_pod(namespace, "a")
     with pytest.raises(LeaseUnavailable, match="does not have the UID"):
@@ -158,7 +158,7 @@ def test_the_label_is_removed_before_the_successor_gets_it(
     assert KEY not in pods[0]["metadata"]["labels"]
     assert pods[1]["metadata"]["labels"][KEY] == "leader"
     wait_until(lambda: metric(other, "pod_has_label") == "1.0", 15, "its metric says so")
-    failed = bool(own_lines(other, *SAID))  # on a busy machine a request may time out
+    failed = bool(own_lines(other, *WARNING))  # on a busy machine a request may time out
     assert (metric(other, "pod_label_failures_total") == "0.0") is not failed
 
 
@@ -191,12 +191,12 @@ def test_without_the_right_the_election_goes_on(
     fleet.namespace = make_namespace()
     leader = start(fleet, "a")
     leader.await_leader()
-    wait_until(lambda: own_lines(leader, *SAID), 15, "it says so")
+    wait_until(lambda: own_lines(leader, *WARNING), 15, "it says so")
     wait_until(
         lambda: float(metric(leader, "pod_label_failures_total") or 0) >= 3, 20, "it tries again"
     )
     assert metric(leader, "pod_has_label") == ""
-    [said] = own_lines(leader, *SAID)
+    [said] = own_lines(leader, *WARNING)
     assert said.has(" reason=", "(403)", fleet.namespace.name, "verb patch")
     assert leader.has_remote_write
     assert own_lines(leader, "warn", "(403)") == [said], "nothing is said of the lease"

@@ -111,7 +111,7 @@ def test_changes_in_promgen_arrive_at_the_interval(
         wait_until(lambda: added in targets(part.url), LIMIT_S, "the host is scraped")
 
 
-def test_many_hosts_at_once_are_few_fetches(site: RealPromgen, listening: Listening) -> None:
+def test_many_saved_hosts_cause_few_fetches(site: RealPromgen, listening: Listening) -> None:
     """While many hosts are saved, few fetches are made; the last state arrives within 3 s.
 
     Each fetch makes Promgen send its pending tasks.
@@ -119,7 +119,7 @@ def test_many_hosts_at_once_are_few_fetches(site: RealPromgen, listening: Listen
     saved, before = list[str](), site.fetches(TARGETS)
     saving = threading.Thread(target=_save_for, args=(site, BURST_S, saved), daemon=True)
     saving.start()
-    wait_until(lambda: _looked_at(site, "many"), LIMIT_S, "some are saved")
+    wait_until(lambda: _has_target(site, "many"), LIMIT_S, "some are saved")
     saving.join()
     ended_at = now()
     wanted = {f"{name}:{PORT}" for name in saved}
@@ -137,7 +137,7 @@ def _save_for(site: RealPromgen, seconds: float, saved: list[str]) -> None:
         saved += names
 
 
-def _looked_at(site: RealPromgen, name: str) -> bool:
+def _has_target(site: RealPromgen, name: str) -> bool:
     """Tell whether Promgen's targets have this name; the request makes it send its tasks."""
     return name in requests.get(f"{site.url}{TARGETS}", timeout=60).text
 

@@ -142,7 +142,7 @@ def test_a_silent_queue(
     _promtool("test", "rules", file)
 
 
-def test_promtool_takes_the_configuration_before_the_first_fetch(tmp_path: Path) -> None:
+def test_promtool_accepts_the_configuration_before_a_fetch(tmp_path: Path) -> None:
     """Promtool accepts the page's configuration before any of its files has been fetched."""
     file = tmp_path / "prometheus.yml"
     file.write_text(_placed(example("yaml", "scrape_configs:"), {"/etc/prometheus/": "not-yet/"}))

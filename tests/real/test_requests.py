@@ -10,7 +10,7 @@ VERBS = ("get", "create", "update", "watch")
 WINDOW_S = 14.0
 
 
-def test_six_idle_replicas_send_forty_requests_a_minute(fleet: Fleet) -> None:
+def test_six_idle_replicas_send_few_requests(fleet: Fleet) -> None:
     """Six idle replicas send at most 40 requests a minute.
 
     The leader writes once per retry period; each follower sends at most one request in 14 s.

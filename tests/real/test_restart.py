@@ -19,7 +19,7 @@ from tests.support import wait_until
 from wrapper.startup.launch import LAST_IN_FORCE
 
 UNKNOWN_SECTION = ("  scrape_configs:", "  bogus_section: {}\n  scrape_configs:")  # by Prometheus
-REPEATED_KEY = ("  scrape_configs:", "  global: {}\n  scrape_configs:")  # refused by ourselves
+REPEATED_KEY = ("  scrape_configs:", "  global: {}\n  scrape_configs:")  # by us
 
 
 def kept(replica: Replica, role: str) -> Path:
@@ -108,7 +108,7 @@ def test_a_restart_with_a_bad_leaders_part_leads_with_the_last(
     replica.await_leader(30)
 
 
-def test_what_is_kept_is_protected_like_the_output(start: Start, write_log: WriteLog) -> None:
+def test_the_kept_configurations_are_protected(start: Start, write_log: WriteLog) -> None:
     """The kept configurations have mode 0600: they contain the same passwords as the output."""
     replica = start("a", write_url=write_log.url("a"))
     replica.await_leader()
@@ -180,7 +180,7 @@ def test_a_refused_edit_is_tried_once_after_a_restart(start: Start) -> None:
 
 
 @pytest.mark.parametrize("is_kept", [True, False])
-def test_an_init_container_says_which_configuration_it_wrote(start: Start, is_kept: bool) -> None:
+def test_init_writes_and_names_the_kept_configuration(start: Start, is_kept: bool) -> None:
     """With an invalid input, --init writes and names the kept configuration, or else fails."""
     replica = ended_well(start)
     good = replica.output.read_text()

@@ -18,7 +18,7 @@ from tests.support import free_port, wait_until
 QUEUE = "queue_config: {batch_send_deadline: 100ms}"
 
 
-class Door:
+class PasswordRecorder:
     """A remote_write receiver that records the passwords of the requests."""
 
     def __init__(self) -> None:
@@ -47,15 +47,15 @@ class Door:
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Keep quiet."""
+                """Print nothing."""
 
         return Handler
 
 
 @pytest.fixture
-def door() -> Iterator[Door]:
+def door() -> Iterator[PasswordRecorder]:
     """Run a receiver that records passwords."""
-    endpoint = Door()
+    endpoint = PasswordRecorder()
     yield endpoint
     endpoint.close()
 
@@ -81,7 +81,7 @@ def has_lost_its_queue(leader: Replica) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["inline", "url", "file", "path"])
-def test_a_new_password_is_used(leader: Replica, door: Door, kind: str) -> None:
+def test_a_new_password_is_used(leader: Replica, door: PasswordRecorder, kind: str) -> None:
     """After a change of the password, all requests have the new one, and the leader stays.
 
     Only a new path of the password's file stops the queue. Prometheus shows neither secrets nor the

@@ -180,7 +180,7 @@ def sender(broker: Any) -> Iterator[Sender]:
 
 @on_both
 def test_a_task_causes_a_fetch(server: Server, sender: Sender) -> None:
-    """A task causes a fetch; once its result is in force, the task is acknowledged."""
+    """A task causes a fetch; once targets or rules are loaded, it is acknowledged."""
     server.promgen.bodies |= {TARGETS: TWO, RULES: promgen.rules("up == 1")}
     sender.send("write_config")
     wait_until(lambda: len(targets(server.part.url)) == 2, LIMIT_S, "the targets are there")
@@ -193,7 +193,7 @@ def test_a_task_causes_a_fetch(server: Server, sender: Sender) -> None:
     assert sender.waiting() == 0
 
 
-def test_many_tasks_are_few_fetches(server: Server, sender: Sender) -> None:
+def test_many_tasks_cause_few_fetches(server: Server, sender: Sender) -> None:
     """Tasks that arrive during a fetch are done together by the next fetch."""
     before, gate = len(server.promgen.requests), threading.Event()
 
@@ -267,7 +267,7 @@ def test_other_messages_do_not_delay_ours(server: Server, sender: Sender) -> Non
 def test_other_messages_are_left_alone(server: Server, sender: Sender) -> None:
     """Messages of others stay unacknowledged while our tasks are done.
 
-    A task with a path outside of our files is dropped.
+    A task with an invalid path is dropped.
     """
     sender.app.send_task("promgen.tasks.process_alert", args=[1], queue=QUEUE)
     sender.app.send_task("promgen.tasks.write_config", queue=QUEUE, serializer="pickle")

@@ -168,7 +168,7 @@ def test_rule_files_fetched_together_cause_one_reload(
         wait_until(lambda: failed(part.api) == refused, LIMIT_S, "refused")
         assert sorted(rules(part.url)) == expected
         if not bad:
-            assert reloads(part) == 2  # one at the start, and one
+            assert reloads(part) == 2  # one at the start, and one for five files
         assert part.stop() == 0
 
 
@@ -186,7 +186,7 @@ def test_promtool_checks_fetched_rules_first(server: Promgen, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("by_http", [False, True], ids=["SIGHUP", "HTTP"])
-def test_a_leader_with_bad_rules_leads_on(
+def test_a_leader_with_refused_rules_stays_leader(
     server: Promgen, tmp_path: Path, start: Start, write_log: WriteLog, by_http: bool
 ) -> None:
     """When Prometheus refuses fetched rules, the leader goes on and its configuration is valid."""
@@ -241,7 +241,7 @@ def test_rules_are_not_written_before_prometheus_is_ready(server: Promgen, tmp_p
     (files / ".r.yml.good").write_bytes(promgen.rules())
     (files / "r.yml").write_bytes(NONSENSE)
     server.bodies[RULES] = NONSENSE
-    late = tmp_path / "prometheus"  # like a Prometheus that replays a long log before
+    late = tmp_path / "prometheus"  # like a Prometheus that replays a long log before its rules
     wait = f"until [ -e {go} ]; do sleep 0.05; done"
     late.write_text(f'#!/bin/sh\n{wait}\nexec {program("prometheus")} "$@"\n')
     late.chmod(0o755)

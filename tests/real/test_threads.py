@@ -166,9 +166,9 @@ def failure(replica: Replica) -> str:
     return "" if answer.ok else str(answer.json()["error"])
 
 
-def assert_exits_in_order(replica: Replica, thread: str, *, is_told: bool = True) -> None:
+def assert_exits_in_order(replica: Replica, thread: str, *, is_reported: bool = True) -> None:
     """Check that the error is logged, liveness fails, and the replica exits in order."""
-    if is_told:
+    if is_reported:
         told = wait_until(lambda: failure(replica), LIMIT_S, f"{replica.name} fails")
         assert f"thread {thread} " in told
         assert "(RuntimeError" in told
@@ -205,7 +205,7 @@ def test_a_replica_that_cannot_wait_for_a_child_exits(
     trouble.bring_up()
     is_web = planted.thread == "wait-web"
     (replica.web if is_web else replica.child).kill()
-    assert_exits_in_order(replica, planted.thread, is_told=not is_web)
+    assert_exits_in_order(replica, planted.thread, is_reported=not is_web)
 
 
 @by_thread(GATES)
@@ -233,7 +233,7 @@ def test_a_follower_whose_watch_fails_exits(run: Run, trouble: Trouble) -> None:
     follower = run("b", Planted("lease-watch", watch))
     follower.await_ready()
     trouble.bring_up()
-    assert_exits_in_order(follower, "lease-watch", is_told=False)  # it has nothing to hand over
+    assert_exits_in_order(follower, "lease-watch", is_reported=False)  # it has nothing to hand over
     assert leader.says_it_leads
 
 
