@@ -96,21 +96,25 @@ def test_an_edit_that_cannot_be_written_is_reported(fleet: Fleet, small: Path) -
     leader = fleet.start("a", output=small / "prometheus.yml")
     leader.await_leader()
 
-    def told() -> dict[str, Any]:
+    def config_status() -> dict[str, Any]:
         answer: dict[str, Any] = requests.get(f"{leader.api}/_elector/config", timeout=5).json()
         return answer
 
-    wait_until(lambda: told()["is_loaded"], 15, "it is known to be loaded")
+    wait_until(lambda: config_status()["is_loaded"], 15, "it is known to be loaded")
     filler = fill(small)
     said = set(bare_messages(leader, "info"))
     leader.config.write_text(leader.config.read_text() + "  global: {query_log_file: ''}\n")
     wait_until(lambda: own_lines(leader, "error", FULL), 15, "the log says why")
-    wait_until(lambda: FULL in "".join(told()["problems"]), 15, "so does the API")
-    assert told()["is_valid"]
+    wait_until(lambda: FULL in "".join(config_status()["problems"]), 15, "so does the API")
+    assert config_status()["is_valid"]
     assert leader.has_remote_write
     assert len(own_lines(leader, "error", FULL)) == 1
     metrics = requests.get(f"{leader.api}/_elector/metrics", timeout=5).text
     assert "\nprometheus_elector_config_write_failures_total 0.0\n" not in metrics
     filler.unlink()
-    wait_until(lambda: told()["is_loaded"] and not told()["problems"], 15, "it is made good")
+    wait_until(
+        lambda: config_status()["is_loaded"] and not config_status()["problems"],
+        15,
+        "it is made good",
+    )
     assert len(set(bare_messages(leader, "info")) - said) == 1, "the log says that, too"

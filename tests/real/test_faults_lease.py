@@ -25,7 +25,7 @@ def delete_lease(fleet: Fleet) -> None:
     fleet.namespace.server.call("DELETE", path).raise_for_status()
 
 
-def leave_lease(fleet: Fleet, annotation: str | None = None, **spec: Any) -> None:
+def create_foreign_lease(fleet: Fleet, annotation: str | None = None, **spec: Any) -> None:
     """Create a Lease that is held by "ghost", a holder that does not exist."""
     then = "2026-01-02T03:04:05.000006Z"
     held = {"holderIdentity": "ghost", "leaseDurationSeconds": 1, "leaseTransitions": 3}
@@ -59,7 +59,7 @@ def test_a_lease_is_taken_over_whatever_it_contains(
 
     Its log has no line of 10,000 characters or more.
     """
-    leave_lease(fleet, **left)
+    create_foreign_lease(fleet, **left)
     replica = fleet.start("a")
     replica.await_leader()
     lease = fleet.namespace.lease()
@@ -85,7 +85,7 @@ def logged_command(replica: Replica) -> str:
 
 def test_the_logged_command_frees_the_lease_of_a_gone_holder(fleet: Fleet) -> None:
     """After the logged command is run, a replica leads one lease duration later."""
-    leave_lease(fleet, leaseDurationSeconds=FOR_YEARS)
+    create_foreign_lease(fleet, leaseDurationSeconds=FOR_YEARS)
     replica = fleet.start("a")
     words = shlex.split(logged_command(replica))
     namespace = fleet.namespace
@@ -124,7 +124,7 @@ def test_after_a_long_lease_is_deleted_a_restart_helps(fleet: Fleet) -> None:
 
     A restarted replica has not seen a holder. The second warning has no command.
     """
-    leave_lease(fleet, leaseDurationSeconds=FOR_YEARS)
+    create_foreign_lease(fleet, leaseDurationSeconds=FOR_YEARS)
     replica = fleet.start("a")
     logged_command(replica)
     delete_lease(fleet)

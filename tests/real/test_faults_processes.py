@@ -46,7 +46,7 @@ def everything(replica: Replica) -> list[psutil.Process]:
 Chosen = Callable[[Replica], list[psutil.Process]]
 
 
-def hit(replica: Replica, chosen: Chosen, number: signal.Signals) -> float:
+def signal_processes(replica: Replica, chosen: Chosen, number: signal.Signals) -> float:
     """Send a signal to some of a replica's processes; return when.
 
     If the signal is SIGKILL, some may have died with the first one before.
@@ -65,7 +65,7 @@ def test_a_killed_leader_is_replaced_when_its_lease_expires(fleet: Fleet, chosen
     """When a leader is killed, its Prometheus dies, and another writes after the expiry."""
     leader, other = fleet.pair()
     child = leader.child
-    killed_at = hit(leader, chosen, signal.SIGKILL)
+    killed_at = signal_processes(leader, chosen, signal.SIGKILL)
     wait_until(lambda: is_dead(child), 15, "Prometheus has died with the supervisor")
     other.await_leader(LEASE_S + SPARE_S)
     assert now() - killed_at > LEASE_S - 1
@@ -85,11 +85,11 @@ def test_a_leader_without_its_web_server_goes_on_writing(fleet: Fleet) -> None:
     """When the web server is stopped or killed, the leader writes on, and the API returns."""
     leader, _ = fleet.pair()
     url = f"{leader.api}/_elector/healthz"
-    hit(leader, web, signal.SIGSTOP)
+    signal_processes(leader, web, signal.SIGSTOP)
     let_pass(LEASE_S)
-    hit(leader, web, signal.SIGCONT)
+    signal_processes(leader, web, signal.SIGCONT)
     wait_until(lambda: requests.get(url, timeout=1).ok, 10, "the API goes on answering")
-    hit(leader, web, signal.SIGKILL)
+    signal_processes(leader, web, signal.SIGKILL)
     wait_until(lambda: requests.get(url, timeout=1).ok, 10, "the API answers again")
     assert "web server exited" in leader.tail()
     assert fleet.log.turns() == [leader.name]
@@ -101,7 +101,7 @@ def test_a_stopped_leader_is_dead_before_its_lease_expires(fleet: Fleet, chosen:
     """When a leader is stopped with SIGSTOP, the kernel's timer kills it before the expiry."""
     leader, other = fleet.pair()
     child, family = leader.child, leader.family()
-    stopped_at = hit(leader, chosen, signal.SIGSTOP)
+    stopped_at = signal_processes(leader, chosen, signal.SIGSTOP)
     wait_until(lambda: is_dead(child), LEASE_S, "Prometheus is dead before another may write")
     assert not fleet.log.writes(leader.name, since=stopped_at + LEASE_S)
     other.await_leader(stopped_at + LEASE_S + SPARE_S - now())
@@ -116,9 +116,9 @@ def test_a_stopped_leader_is_dead_before_its_lease_expires(fleet: Fleet, chosen:
 def test_a_leader_that_stops_for_a_moment_stays_leader(fleet: Fleet) -> None:
     """When a leader is stopped for less than the renew deadline, it stays leader."""
     leader, _ = fleet.pair()
-    stopped_at = hit(leader, wrapper, signal.SIGSTOP)
+    stopped_at = signal_processes(leader, wrapper, signal.SIGSTOP)
     let_pass(stopped_at + 1 - now())
-    hit(leader, wrapper, signal.SIGCONT)
+    signal_processes(leader, wrapper, signal.SIGCONT)
     thawed_at = now()
     let_pass(thawed_at + LEASE_S - now())
     lease = fleet.namespace.lease()

@@ -74,8 +74,8 @@ def test_the_quick_start(server: Promgen, tmp_path: Path) -> None:
         "localhost:9095": part.api,
     }
     at = part.argv.index("--")
-    part.argv[at:at] = [_placed(flag, places) for flag in flags]
-    part.config.write_text(_placed(example("yaml", "scrape_configs:"), places))
+    part.argv[at:at] = [_with_places(flag, places) for flag in flags]
+    part.config.write_text(_with_places(example("yaml", "scrape_configs:"), places))
     exporter = {**SHARED, "farm": "web", "job": "node"}
     expected = {
         "http://127.0.0.1:1/metrics": {**exporter, "instance": "127.0.0.1:1"},
@@ -95,7 +95,7 @@ def test_the_quick_start(server: Promgen, tmp_path: Path) -> None:
         assert part.stop() == 0
 
 
-def _placed(text: str, places: dict[str, str]) -> str:
+def _with_places(text: str, places: dict[str, str]) -> str:
     for name, place in places.items():
         text = text.replace(name, place)
     return text
@@ -145,7 +145,9 @@ def test_a_silent_queue(
 def test_promtool_accepts_the_configuration_before_a_fetch(tmp_path: Path) -> None:
     """Promtool accepts the page's configuration before any of its files has been fetched."""
     file = tmp_path / "prometheus.yml"
-    file.write_text(_placed(example("yaml", "scrape_configs:"), {"/etc/prometheus/": "not-yet/"}))
+    file.write_text(
+        _with_places(example("yaml", "scrape_configs:"), {"/etc/prometheus/": "not-yet/"})
+    )
     _promtool("check", "config", file)
 
 

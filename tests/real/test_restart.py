@@ -44,7 +44,7 @@ def restart(replica: Replica) -> None:
     replica.start()
 
 
-def ended_well(start: Start) -> Replica:
+def stopped_in_order(start: Start) -> Replica:
     """Return a replica that has exited in order, and has kept its loaded configuration."""
     replica = start("a")
     replica.await_ready()
@@ -135,7 +135,7 @@ def test_a_first_start_with_a_bad_input_fails(start: Start) -> None:
 
 def test_an_unknown_flag_causes_one_attempt_with_the_kept_one(start: Start) -> None:
     """If Prometheus exits for an unknown flag, the kept configuration is tried only once."""
-    replica = ended_well(start)
+    replica = stopped_in_order(start)
     edit(replica, "job_name: self", "job_name: other")
     replica.argv.append("--no-such-flag")
     replica.start()
@@ -145,7 +145,7 @@ def test_an_unknown_flag_causes_one_attempt_with_the_kept_one(start: Start) -> N
 
 def test_a_valid_input_is_loaded_after_an_unrelated_failure(start: Start, tmp_path: Path) -> None:
     """If Prometheus' first start fails for another reason, the newest input is loaded soon."""
-    replica = ended_well(start)
+    replica = stopped_in_order(start)
     edit(replica, "job_name: self", "job_name: other")
     once = tmp_path / "once"
     once.write_text(
@@ -182,7 +182,7 @@ def test_a_refused_edit_is_tried_once_after_a_restart(start: Start) -> None:
 @pytest.mark.parametrize("is_kept", [True, False])
 def test_init_writes_and_names_the_kept_configuration(start: Start, is_kept: bool) -> None:
     """With an invalid input, --init writes and names the kept configuration, or else fails."""
-    replica = ended_well(start)
+    replica = stopped_in_order(start)
     good = replica.output.read_text()
     replica.output.write_text("")
     if not is_kept:

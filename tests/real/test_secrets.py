@@ -94,7 +94,7 @@ class Run:
         wait_until(lambda: one.leads or other.leads, 30, "one leads")
         return (one, other) if one.leads else (other, one)
 
-    def look(self, when: str) -> None:
+    def collect_output(self, when: str) -> None:
         """Collect all answers, with and without a password, and the arguments of all processes."""
         for replica in self.replicas:
             if not replica.is_running:
@@ -152,8 +152,8 @@ def test_no_secret_appears_anywhere(run: Run) -> None:
     """From start to end, through leader changes, invalid edits and faults, no secret appears."""
     before = set(SHARED_MEMORY.iterdir())
     one, _ = run.leader_and_other()
-    _check_that_they_are_there(run, one)
-    run.look("leader and follower")
+    _check_that_secrets_are_present(run, one)
+    run.collect_output("leader and follower")
     _break_the_configuration(run, one)
     _break_the_other_files(run, one)
     _fail_the_receiver(run)
@@ -163,14 +163,14 @@ def test_no_secret_appears_anywhere(run: Run) -> None:
         lambda: one.ask(step_down, "POST", json={"for_s": 60, "force": True}).ok, 30, "asked"
     )
     wait_until(lambda: other.leads, 30, "the other leads")
-    run.look("after the step-down")
+    run.collect_output("after the step-down")
     one.term()
     assert one.await_end(30) == 0
     _kill_by_abort(run, other)
     _check_all(run, before)
 
 
-def _check_that_they_are_there(run: Run, leader: Marked) -> None:
+def _check_that_secrets_are_present(run: Run, leader: Marked) -> None:
     """Check that the replicas have the secrets; without them the test would prove nothing."""
     rendered = leader.output.read_bytes()
     assert leader.output.stat().st_mode & 0o777 == 0o600
@@ -195,7 +195,7 @@ def _break_the_configuration(run: Run, leader: Marked) -> None:
     ):
         run.write(leader.config, text)
         run.await_line(leader, "rejected", *words)
-    run.look("a bad edit")
+    run.collect_output("a bad edit")
     run.write(leader.config, run.text)
     wait_until(lambda: leader.ask("/_elector/config").json()["is_valid"], 30, "it is mended")
 
@@ -219,7 +219,7 @@ def _fail_the_receiver(run: Run) -> None:
         run.write_log.status = status
         seen = len(run.write_log.writes())
         wait_until(lambda n=seen: len(run.write_log.writes()) > n + 3, 30, "some are refused")  # type: ignore[misc]
-    run.look("the receiver refuses")
+    run.collect_output("the receiver refuses")
     run.write_log.status = 204
 
 
@@ -237,7 +237,10 @@ def _check_all(run: Run, before: set[Path]) -> None:
     found = [
         *((name, run.secrets.found_in(text)) for name, text in run.answers),
         *((name, run.secrets.found_in(text)) for name, text in run.shown),
-        *((each.name, run.secrets.found_in(_own(run.log(each)))) for each in run.replicas),
+        *(
+            (each.name, run.secrets.found_in(_without_prometheus(run.log(each))))
+            for each in run.replicas
+        ),
     ]
     files = [*readable_by_others([run.folder]), *_new_in_shared_memory(before)]
     files = [path for path in files if path.suffix != ".log"]
@@ -246,7 +249,7 @@ def _check_all(run: Run, before: set[Path]) -> None:
     assert [path for path in run.folder.rglob("core*") if path.is_file()] == []
 
 
-def _own(log: str) -> str:
+def _without_prometheus(log: str) -> str:
     """Return a log without Prometheus' lines, which contain URL parameters and keys."""
     return "\n".join(line for line in log.splitlines() if not _PROMETHEUS.search(line))
 

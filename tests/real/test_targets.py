@@ -250,7 +250,7 @@ def test_rules_are_not_written_before_prometheus_is_ready(server: Promgen, tmp_p
     at = part.argv.index("--")
     part.argv[at:at] = flags(server, files)
     part.config.write_text(CONFIG.format(folder=files))
-    threading.Thread(target=let_go, args=(server, go), daemon=True).start()
+    threading.Thread(target=release_prometheus, args=(server, go), daemon=True).start()
     with started(part):
         assert rules(part.url) == ["up == 0"]
         wait_until(lambda: failed(part.api) == {"r.yml"}, LIMIT_S, "refused")
@@ -329,7 +329,7 @@ def test_a_reload_without_the_lifecycle_flag_names_the_flag(
         assert "hunter2" not in done.stderr + sidecar.tail(20_000)
 
 
-def let_go(server: Promgen, go: Path) -> None:
+def release_prometheus(server: Promgen, go: Path) -> None:
     """Let Prometheus start once targets have been fetched four times."""
     wait_until(lambda: len(asked(server, TARGETS)) >= 4, LIMIT_S, "targets are fetched")
     go.touch()

@@ -115,7 +115,7 @@ def by_thread(cases: tuple[Planted, ...]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("planted", cases, ids=[case.thread for case in cases])
 
 
-class Trouble:
+class ErrorTrigger:
     """A file whose existence raises the planted error."""
 
     def __init__(self, folder: Path) -> None:
@@ -127,22 +127,22 @@ class Trouble:
         replica.argv[at] = "tests.real.planted"
         replica.argv[1:1] = [f"PLANTED_IN={place}", f"PLANTED_FILE={self.file}"]
 
-    def bring_up(self) -> None:
+    def raise_error(self) -> None:
         """Create the file, so that the error is raised."""
         self.file.touch()
 
 
 @pytest.fixture
-def trouble(tmp_path: Path) -> Trouble:
+def trigger(tmp_path: Path) -> ErrorTrigger:
     """Give a planted error that is not raised yet."""
-    return Trouble(tmp_path)
+    return ErrorTrigger(tmp_path)
 
 
 Run = Callable[..., Replica]
 
 
 @pytest.fixture
-def run(tmp_path: Path, trouble: Trouble) -> Iterator[Run]:
+def run(tmp_path: Path, trigger: ErrorTrigger) -> Iterator[Run]:
     """Give a function that starts a replica with a planted error, on the test's lock file."""
     with ExitStack() as stack:
 
@@ -154,7 +154,7 @@ def run(tmp_path: Path, trouble: Trouble) -> Iterator[Run]:
             words = (lock, *QUICK, "--rehash-period=200ms", *more, *flags)
             replica = Replica(tmp_path, name, *words, write_url=WRITE_URL, **options)
             if planted is not None:
-                trouble.plant(replica, planted.place)
+                trigger.plant(replica, planted.place)
             return stack.enter_context(started(replica))
 
         yield run_one
@@ -180,7 +180,7 @@ def assert_exits_in_order(replica: Replica, thread: str, *, is_reported: bool = 
 
 @by_thread(LEADERS)
 def test_a_leader_whose_thread_fails_exits_in_order(
-    run: Run, trouble: Trouble, planted: Planted
+    run: Run, trigger: ErrorTrigger, planted: Planted
 ) -> None:
     """When a leader's thread fails, the leader becomes follower and exits; nothing remains."""
     replica = run("a", planted)
@@ -188,7 +188,7 @@ def test_a_leader_whose_thread_fails_exits_in_order(
     replica.await_ready()
     kept = replica.output.with_name(f".{replica.output.name}.good-leader")
     wait_until(kept.exists, LIMIT_S, "what it has in force is kept")
-    trouble.bring_up()
+    trigger.raise_error()
     planted.provoke(replica)
     assert_exits_in_order(replica, planted.thread)
     assert " role=follower " in lines_of(replica, 'msg="role changed"')[-1]
@@ -196,13 +196,13 @@ def test_a_leader_whose_thread_fails_exits_in_order(
 
 @by_thread(CHILDREN)
 def test_a_replica_that_cannot_wait_for_a_child_exits(
-    run: Run, trouble: Trouble, planted: Planted
+    run: Run, trigger: ErrorTrigger, planted: Planted
 ) -> None:
     """When the thread that waits for a child process fails, the replica exits."""
     replica = run("a", planted)
     replica.await_leader()
     replica.await_ready()
-    trouble.bring_up()
+    trigger.raise_error()
     is_web = planted.thread == "wait-web"
     (replica.web if is_web else replica.child).kill()
     assert_exits_in_order(replica, planted.thread, is_reported=not is_web)
@@ -210,7 +210,7 @@ def test_a_replica_that_cannot_wait_for_a_child_exits(
 
 @by_thread(GATES)
 def test_a_replica_that_cannot_watch_its_gate_exits(
-    run: Run, trouble: Trouble, planted: Planted
+    run: Run, trigger: ErrorTrigger, planted: Planted
 ) -> None:
     """When the thread that waits for the gate fails, the replica exits.
 
@@ -220,26 +220,26 @@ def test_a_replica_that_cannot_watch_its_gate_exits(
     replica = run("a", planted, "--remote-write-gate", address, "--demotion-grace=2s")
     replica.await_ready()
     wait_until(lambda: lines_of(replica, 'msg="gate opened"'), LIMIT_S, "its gate is open")
-    trouble.bring_up()
+    trigger.raise_error()
     planted.provoke(replica)
     assert_exits_in_order(replica, planted.thread)
 
 
-def test_a_follower_whose_watch_fails_exits(run: Run, trouble: Trouble) -> None:
+def test_a_follower_whose_watch_fails_exits(run: Run, trigger: ErrorTrigger) -> None:
     """When a follower's watch of the lease fails, the follower exits, and the leader stays."""
     leader = run("a", None)
     leader.await_leader()
     watch = "wrapper.election.file_lease:FileLease._names_another"
     follower = run("b", Planted("lease-watch", watch))
     follower.await_ready()
-    trouble.bring_up()
+    trigger.raise_error()
     assert_exits_in_order(follower, "lease-watch", is_reported=False)  # it has nothing to hand over
     assert leader.says_it_leads
 
 
 @by_thread(FEEDS)
 def test_a_replica_whose_feed_threads_fail_exits(
-    run: Run, trouble: Trouble, planted: Planted, tmp_path: Path
+    run: Run, trigger: ErrorTrigger, planted: Planted, tmp_path: Path
 ) -> None:
     """When a thread of feeds or of Promgen's tasks fails, the replica exits."""
     server = Promgen()
@@ -258,7 +258,7 @@ def test_a_replica_whose_feed_threads_fail_exits(
         replica.await_leader()
         replica.await_ready()
         wait_until(lambda: lines_of(replica, "listening to Promgen"), LIMIT_S, "it listens")
-        trouble.bring_up()
+        trigger.raise_error()
         if planted.thread in TASKS:
             with celery.Celery("promgen", broker=redis.url) as app:
                 app.send_task(TASKS[planted.thread], queue=QUEUE)
@@ -280,7 +280,7 @@ def namespace(make_namespace: Callable[..., Namespace]) -> Namespace:
     ],
 )
 def test_a_failed_election_thread_cannot_release_the_lease(
-    namespace: Namespace, trouble: Trouble, tmp_path: Path, thread: str, place: str
+    namespace: Namespace, trigger: ErrorTrigger, tmp_path: Path, thread: str, place: str
 ) -> None:
     """When the election's thread fails, the Lease stays held until it expires.
 
@@ -296,12 +296,12 @@ def test_a_failed_election_thread_cannot_release_the_lease(
         write_url=WRITE_URL,
         environment={"POD_NAMESPACE": namespace.name, "POD_UID": uid},
     )
-    trouble.plant(replica, place)
+    trigger.plant(replica, place)
     with started(replica):
         replica.await_leader()
         replica.await_ready()
         wait_until(lambda: lines_of(replica, "pod has the leader label"), LIMIT_S, "label")
-        trouble.bring_up()
+        trigger.raise_error()
         if thread == "labeller":
             _step_down(replica)
         assert_exits_in_order(replica, thread)
@@ -310,20 +310,22 @@ def test_a_failed_election_thread_cannot_release_the_lease(
     assert lease["spec"]["holderIdentity"] == ("a" if thread == "elector" else "")
 
 
-def test_a_sidecar_whose_thread_fails_demotes_and_exits(trouble: Trouble, tmp_path: Path) -> None:
+def test_a_sidecar_whose_thread_fails_demotes_and_exits(
+    trigger: ErrorTrigger, tmp_path: Path
+) -> None:
     """When a sidecar's thread fails, it demotes its Prometheus, which runs on, and exits."""
     with started(Prometheus(tmp_path / "prometheus", "{}", "--web.enable-lifecycle")) as server:
         config = tmp_path / "elector.yml"
         config.write_text(FOLLOWER.format(address=server.address) + LEADER.format(url=WRITE_URL))
         command = ["env", "PLANTED_IN=wrapper.election.lease_rules:next_step"]
-        command += [f"PLANTED_FILE={trouble.file}", sys.executable, "-m", "tests.real.planted"]
+        command += [f"PLANTED_FILE={trigger.file}", sys.executable, "-m", "tests.real.planted"]
         command += [f"--config={config}", f"--output={server.config_file}", *QUICK]
         command += [f"--notify-http-url={server.url}/-/reload"]
         command += [f"--lease-lock=file:{tmp_path / 'election.lock'}"]
         command += [f"--api-listen-address=127.0.0.1:{free_port()}"]
         with started(Program("sidecar", command, tmp_path)) as sidecar:
             wait_until(lambda: "remote_write:" in server.applied_config(), LIMIT_S, "it leads")
-            trouble.bring_up()
+            trigger.raise_error()
             assert sidecar.process is not None
             assert sidecar.process.wait(LIMIT_S) == FAILED
         assert "remote_write:" not in server.applied_config()
