@@ -1,4 +1,4 @@
-"""Cases for the alert rules: two replicas as they are when all is well, and what makes an alert.
+"""Test cases for the alert rules: two healthy replicas, and the changes that make an alert fire.
 
 Values are in promtool's notation, one for each 15 s, beginning at 0.
 """
@@ -12,7 +12,7 @@ STEP_S = 15
 STEPS = 120 * 4  # two hours
 LEADER, FOLLOWER = "prometheus-0", "prometheus-1"
 FETCHED = "/targets/promgen.json"
-Values = dict[str, str]  # by what identifies a series: name, and labels of its own
+Values = dict[str, str]  # by the name of a series and its own labels
 GATE_MEMORY = 64 << 20
 HELD_BYTES = 'gate_held_bytes{remote_name="store"}'
 HELD_BATCHES = 'gate_held_batches{remote_name="store"}'
@@ -24,12 +24,12 @@ UNCONFIRMED = 'gate_samples_unconfirmed_total{remote_name="store"}'
 
 
 def steady(value: float) -> str:
-    """Return a value that stays."""
+    """Return a series whose value stays the same."""
     return f"{float(value)}+0x{STEPS}"
 
 
 def growing(by: float) -> str:
-    """Return a counter that grows at every step."""
+    """Return a counter that grows by the same amount at every step."""
     return f"0+{by}x{STEPS}"
 
 
@@ -38,12 +38,12 @@ AT_10 = 40  # steps: after ten minutes, so that every range has samples
 
 
 def then(first: str, steps: int, second: str) -> str:
-    """Return a value for so many steps, then another."""
+    """Return a series with the first value for this many steps, and then the second value."""
     return f"{first}x{steps - 1} {second}x{STEPS - steps}"
 
 
 def healthy(pod: str, *, leads: bool) -> Values:
-    """Return what one replica of a healthy election exposes, and its Prometheus."""
+    """Return the series that a healthy replica and its Prometheus expose."""
     ours: Values = {
         "build_info": steady(1),
         "snapshot_age_seconds": steady(0.2),
@@ -73,7 +73,7 @@ def healthy(pod: str, *, leads: bool) -> Values:
 
 
 def gate(*, leads: bool) -> Values:
-    """Return what the gate of one replica exposes: open, or holding the last seconds."""
+    """Return the series of a replica's gate, which is open or holds the last seconds."""
     return {
         "gate_open": steady(leads),
         "gate_restarts_total": steady(2),
@@ -91,7 +91,7 @@ def gate(*, leads: bool) -> Values:
 
 
 def writing() -> Values:
-    """Return what a Prometheus says of a remote_write that works."""
+    """Return the series of a Prometheus whose remote_write works."""
     own = '{remote_name="store",url="http://store/write"}'
     return {
         f"prometheus_remote_storage_samples_failed_total{own}": steady(3),
@@ -103,12 +103,12 @@ def writing() -> Values:
 
 
 def without_election() -> Values:
-    """Return what a replica exposes that always leads: there is nothing to elect."""
+    """Return the series of a replica that always leads, because it has no election."""
     return without("lease", "leader", "targets", "gate", of=healthy("alone", leads=True))
 
 
 def without(*names: str, of: Values) -> Values:
-    """Return values but for those whose names begin with these words."""
+    """Return the series without those whose names begin with one of these names."""
     begins = tuple(map(_full, names))
     return {name: value for name, value in of.items() if not name.startswith(begins)}
 
@@ -118,14 +118,14 @@ def _full(name: str) -> str:
 
 
 def ending(values: Values, **after: str) -> Values:
-    """Return values of which nothing is left after ten minutes but what stands in ``after``."""
+    """Return series that all end after ten minutes, and the series in ``after``."""
     ends = {key: f"{value.rpartition('x')[0]}x{AT_10 - 1} stale" for key, value in values.items()}
     return ends | after
 
 
 @dataclass(frozen=True)
 class Case:
-    """What makes an alert fire, at which second at the earliest, and with which labels.
+    """The condition under which an alert fires: the earliest second, and the labels.
 
     ``leader`` and ``follower`` are the values that differ from a healthy pair's; names are without
     ``prometheus_elector_`` where they have it. All times but those of a case with
@@ -137,13 +137,13 @@ class Case:
     leader: Values = field(default_factory=dict)
     follower: Values = field(default_factory=dict)
     severity: str = "warning"
-    of: str = ""  # the pod that it is about; the whole election without one
+    of: str = ""  # the pod that the alert names; empty: it is about the whole election
     labels: dict[str, str] = field(default_factory=dict)
     why: str = ""
     still_at_s: int = 0  # a later time at which it fires as well
-    over_at_s: int = 0  # a time after which it fires no more; 0: it is not looked at
+    over_at_s: int = 0  # a time at which it no longer fires; 0: this is not tested
     open_range_earlier_s: int = (
-        0  # so much earlier it fires from 3.0 on, where ranges are left-open
+        0  # from Prometheus 3.0 on it fires this much earlier, because ranges are left-open
     )
 
     def __str__(self) -> str:
@@ -152,7 +152,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Quiet:
-    """What must not make an alert fire, at any time."""
+    """A condition under which an alert must never fire."""
 
     alert: str
     why: str
@@ -310,7 +310,7 @@ CASES = (
     ),
     Case(
         "PrometheusElectorGateMarkNotMoving",
-        # It last moved a step before, is the same five minutes later, and for five minutes.
+        # The mark last moved one step before. After 5 min without a change, the alert waits 5 min.
         10 * MINUTE - STEP_S + 5 * MINUTE + 5 * MINUTE,
         {},
         {MARK: then("0+15", AT_10, "585+0")},
@@ -467,7 +467,7 @@ CASES = (
     Case("PrometheusElectorPrometheusNotReady", 30 * MINUTE, {"child_healthy": FALLS}, of=LEADER),
 )
 
-# What is nearly as bad, or is nothing at all.
+# States that are just below a threshold, or harmless.
 QUIET = (
     Quiet(
         "PrometheusElectorNobodyLeads",

@@ -1,4 +1,4 @@
-"""What several files of tests share: a stand-in for an API server, locks that ask it, and feeds."""
+"""Fixtures that several test files share: a stand-in for the API server, leases, and feeds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wrapper.targets import fetch_pacing
 
 @pytest.fixture
 def server() -> Iterator[StandIn]:
-    """Run a stand-in that answers everything with the lease, until told otherwise."""
+    """Run a stand-in that answers every request with the lease, unless the test changes that."""
     with running(StandIn()) as stand_in:
         yield stand_in
 
@@ -28,7 +28,7 @@ def server() -> Iterator[StandIn]:
 def make_certificate(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[str], tuple[Path, Path]]:
-    """Give a function that makes a key and a certificate, vouched for by itself only."""
+    """Return a function that makes a key and a self-signed certificate."""
 
     def make(name: str) -> tuple[Path, Path]:
         folder = tmp_path_factory.mktemp("tls")
@@ -43,7 +43,7 @@ def make_certificate(
 
 @pytest.fixture
 def lease_at(tmp_path: Path) -> Callable[..., KubernetesLease]:
-    """Give a function that makes a lock of the lease at a URL, its token in the file `token`."""
+    """Return a function that makes a lease at a URL; its token is in the file `token`."""
 
     def make(url: str, limit_s: float = LIMIT_S, **cluster_keys: str) -> KubernetesLease:
         token = tmp_path / "token"
@@ -63,7 +63,7 @@ def lease_at(tmp_path: Path) -> Callable[..., KubernetesLease]:
 
 @pytest.fixture
 def lease(server: StandIn, lease_at: Callable[..., KubernetesLease]) -> KubernetesLease:
-    """Give a lock of the lease at the stand-in, its client loaded already."""
+    """Return a lease at the stand-in whose client is loaded already."""
     made = lease_at(server.url)
     made.read()
     server.seen.clear()
@@ -72,7 +72,7 @@ def lease(server: StandIn, lease_at: Callable[..., KubernetesLease]) -> Kubernet
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Iterator[Kept]:
-    """Give a folder and a server with good answers."""
+    """Return a folder, and a server with valid answers."""
     server = Promgen()
     server.bodies = {TARGETS: ONE, URLS: ONE, RULES: promgen.rules()}
     given = Kept(server, tmp_path)
@@ -85,5 +85,5 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
 
 @pytest.fixture
 def unpaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have everybody answered at once, where that is not the matter."""
+    """Switch off the pacing of fetches, in tests that are not about it."""
     monkeypatch.setattr(fetch_pacing, "APART_S", 0.0)

@@ -1,4 +1,4 @@
-"""What tests of feeds share: a server, its files, and what keeps them."""
+"""Shared parts of the feed tests: a server, its files, and the objects that fetch them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ MOST = 1 << 20
 
 @dataclass
 class Reloads:
-    """In Prometheus' place: what it makes of each reload, in turn; the last one stays."""
+    """A replacement for Prometheus: the results of its reloads in turn; the last one repeats."""
 
     verdicts: list[Verdict | ReloadAnswer] = field(default_factory=lambda: [Verdict.LOADED])
     asked: list[bool] = field(default_factory=list)
 
     def ask(self, *, has_changed_files: bool) -> ReloadAnswer:
-        """Answer."""
+        """Return the next result."""
         self.asked.append(has_changed_files)
         verdict = self.verdicts.pop(0) if len(self.verdicts) > 1 else self.verdicts[0]
         if isinstance(verdict, ReloadAnswer):
@@ -44,7 +44,7 @@ class Reloads:
 
 @dataclass
 class Kept:
-    """A file, its server, and what keeps it."""
+    """A folder with files of feeds, their server, and the keepers that fetch them."""
 
     server: Promgen
     folder: Path
@@ -58,11 +58,11 @@ class Kept:
         self.rules = RuleLoader(self.reloads, quiet_s=0.0)
 
     def keeper(self, api: str = TARGETS, **options: Any) -> FeedKeeper:
-        """Return what keeps the file of one of Promgen's paths."""
+        """Return the keeper of the file for one of Promgen's paths."""
         return self.keeper_of(Feed(f"{self.server.url}{api}", str(self.file(api))), **options)
 
     def keeper_of(self, feed: Feed, **options: Any) -> FeedKeeper:
-        """Return what keeps this feed."""
+        """Return the keeper of this feed."""
         values: dict[str, Any] = {
             "interval_s": 3600.0,
             "shard": "",
@@ -77,23 +77,23 @@ class Kept:
         return keeper
 
     def file(self, api: str = TARGETS) -> Path:
-        """Return the file of one of Promgen's paths."""
+        """Return the file for one of Promgen's paths."""
         return self.folder / f"{api.rpartition('/')[2]}.{'yml' if api == RULES else 'json'}"
 
     @property
     def names(self) -> list[str]:
-        """The files in the folder."""
+        """The names of the files in the folder."""
         return sorted(path.name for path in self.folder.iterdir())
 
 
 def running(keeper: FeedKeeper) -> FeedKeeper:
-    """Start its thread."""
+    """Start the thread of a keeper, and return the keeper."""
     threading.Thread(target=keeper.run, daemon=True).start()
     return keeper
 
 
 def done_by(keeper: FeedKeeper) -> str:
-    """Have it fetched; return what is told."""
+    """Request a fetch, and return the problem that is reported for it."""
     told = list[str]()
     keeper.ask(None, told.append)
     wait_until(lambda: told, LIMIT_S, "it is told")

@@ -1,4 +1,4 @@
-"""A receiver of remote writes on loopback that plays faults, and remembers what it was sent."""
+"""A receiver of remote writes on loopback that can misbehave, and that records its requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Play = Callable[["Incoming"], None]
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A request as it came, its fields in order and by their names as sent.
+    """A request as it was received, with its header fields in order and as they were spelled.
 
     ``at`` is when, in seconds since boot.
     """
@@ -32,26 +32,26 @@ class Received:
     body: bytes
 
     def field(self, name: str) -> str | None:
-        """Return the first field of this name."""
+        """Return the value of the first field with this name."""
         return next((value for each, value in self.fields if each.lower() == name), None)
 
 
 class Incoming(BaseHTTPRequestHandler):
-    """One request, and the ways to answer it."""
+    """A request, and the ways to answer it."""
 
     protocol_version = "HTTP/1.1"
     server: StandInReceiver
     received: Received
 
     def handle_one_request(self) -> None:
-        """Let a client that has gone away be no matter."""
+        """Ignore errors of a client that has disconnected."""
         try:
             super().handle_one_request()
         except (ConnectionError, ValueError):
             self.close_connection = True
 
     def do_POST(self) -> None:
-        """Remember the request, and play what the test says."""
+        """Record the request, and answer it as the test has set."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         fields = tuple(self.headers.items())
         self.received = Received(now(), self.command, self.path, fields, body)
@@ -59,7 +59,7 @@ class Incoming(BaseHTTPRequestHandler):
         self.server.play(self)
 
     def do_CONNECT(self) -> None:
-        """Be a proxy: remember that a tunnel is wanted, and be one."""
+        """Act as a proxy: record the request for a tunnel, and provide the tunnel."""
         self.server.seen.append(
             Received(now(), "CONNECT", self.path, tuple(self.headers.items()), b"")
         )
@@ -75,7 +75,7 @@ class Incoming(BaseHTTPRequestHandler):
                     sides[side].sendall(piece)
 
     def answer(self, status: int = 204, body: bytes = b"", **fields: str) -> None:
-        """Send a whole answer; ``_`` in the name of a field stands for ``-``."""
+        """Send a complete answer; ``_`` in the name of a field stands for ``-``."""
         self.send_response(status)
         if status != 204:
             self.send_header("Content-Length", str(len(body)))
@@ -85,7 +85,7 @@ class Incoming(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def hang(self) -> None:
-        """Stay silent until the test ends."""
+        """Send nothing until the test ends."""
         self.server.is_over.wait(60)
         self.close_connection = True
 
@@ -95,11 +95,11 @@ class Incoming(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 class StandInReceiver(ThreadingHTTPServer):
-    """Plays what the test sets as `play`: 204 until then."""
+    """A receiver that answers as the test sets in `play`; by default with 204."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -114,16 +114,16 @@ class StandInReceiver(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it takes remote writes."""
+        """The URL for remote writes."""
         return f"{self.scheme}://127.0.0.1:{self.server_port}/api/v1/write"
 
     @property
     def bodies(self) -> list[bytes]:
-        """The bodies that came, in order."""
+        """The bodies of the requests, in the order of their arrival."""
         return [each.body for each in self.seen]
 
     def use_tls(self, pair: Pair, clients: Path | None = None) -> None:
-        """Speak TLS from now on; ``clients`` is the CA of the certificates that clients need."""
+        """Use TLS from now on; ``clients`` is the CA of the required client certificates."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*pair.paths)
         if clients is not None:
@@ -133,17 +133,17 @@ class StandInReceiver(ThreadingHTTPServer):
         self.scheme = "https"
 
     def process_request(self, request: object, client_address: object) -> None:
-        """Count connections."""
+        """Count the connection."""
         self.connections += 1
         super().process_request(request, client_address)  # type: ignore[arg-type]
 
     def handle_error(self, *_: object) -> None:
-        """Keep quiet about clients that have gone."""
+        """Ignore errors of clients that have disconnected."""
 
 
 @contextmanager
 def receiving() -> Iterator[StandInReceiver]:
-    """Run a receiver until the end."""
+    """Run a receiver until the context ends."""
     server = StandInReceiver()
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()

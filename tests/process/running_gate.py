@@ -1,4 +1,4 @@
-"""A real gate process for tests: the test is its supervisor, and holds the listening socket."""
+"""A real gate process: the test acts as its supervisor, and holds the listening socket."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ V2 = {
 
 
 class RunningGate:
-    """The process, its orders and reports; it can be started again on the same socket."""
+    """A gate process, its orders and its reports; it can be restarted on the same socket."""
 
     def __init__(self, log: Path, **options: Any) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
@@ -43,12 +43,12 @@ class RunningGate:
         self._options = {"memory_bytes": 4 << 20, "identity": "b", **options}
         self.newest = GateOrder()
         self.reports: list[GateReport] = []
-        self.reads = threading.Event()  # reports
+        self.reads = threading.Event()  # set while the supervisor reads reports
         self.reads.set()
         self.start()
 
     def start(self) -> None:
-        """Start it, with a new channel."""
+        """Start the process with a new channel."""
         self.end, its = channel.pair()
         options = GateOptions(
             listen_fd=self.listener.fileno(),
@@ -64,26 +64,26 @@ class RunningGate:
         self._reader.start()
 
     def order(self, *endpoints: Endpoint, **changes: Any) -> None:
-        """Give a new order: the newest one with these changes."""
+        """Send an order: the newest one with these changes."""
         if endpoints:
             changes["endpoints"] = endpoints
         self.newest = replace(self.newest, number=self.newest.number + 1, **changes)
         assert channel.send(self.end, self.newest)
 
     def open(self, *endpoints: Endpoint, for_s: float = 60.0, **changes: Any) -> None:
-        """Have it pass requests on for so long, and wait until it does."""
+        """Open the gate for this many seconds, and wait until it reports that it is open."""
         self.order(*endpoints)
         self.await_report(lambda _: True, "the gate runs")
         self.order(open_until=now() + for_s, **changes)
         self.await_report(lambda report: report.is_open, "the gate is open")
 
     def close(self) -> None:
-        """Have it close, and wait until it has."""
+        """Close the gate, and wait until it reports that it is closed."""
         self.order(open_until=None)
         self.await_report(lambda report: not report.is_open, "the gate is closed")
 
     def await_report(self, is_wanted: Callable[[GateReport], bool], what: str) -> GateReport:
-        """Wait for a report after the newest order that is as wanted, and return it."""
+        """Wait for a report on the newest order that meets the condition, and return it."""
 
         def found() -> GateReport | None:
             report = self.reports[-1] if self.reports else None
@@ -100,7 +100,7 @@ class RunningGate:
     def await_endpoint(
         self, is_wanted: Callable[[EndpointReport], bool], what: str, name: str = "x"
     ) -> EndpointReport:
-        """Wait until this endpoint is reported as wanted, and return it."""
+        """Wait until the report of this endpoint meets the condition, and return it."""
         report = self.await_report(
             lambda report: any(each.name == name and is_wanted(each) for each in report.endpoints),
             what,
@@ -108,26 +108,26 @@ class RunningGate:
         return next(each for each in report.endpoints if each.name == name)
 
     def counted(self, counter: str, least: float = 1, name: str = "x") -> float:
-        """Wait until a counter has reached so much, and return it."""
+        """Wait until a counter has reached this value, and return it."""
         report = self.await_endpoint(
             lambda each: each.counters.get(counter, 0) >= least, f"{counter} ≥ {least}", name
         )
         return report.counters[counter]
 
     def url(self, name: str = "x") -> str:
-        """Return where remote_write sends to."""
+        """Return the URL that remote_write sends to."""
         return f"http://127.0.0.1:{self.port}/gate/{name}"
 
     def post(
         self, body: bytes, fields: dict[str, str] | None = None, name: str = "x"
     ) -> requests.Response:
-        """Send a batch, as Prometheus would."""
+        """Send a batch as Prometheus would."""
         header = {"User-Agent": "Prometheus/2.42.0", **(fields or V1)}
         return requests.post(self.url(name), body, headers=header, timeout=LIMIT_S)
 
     @property
     def log_text(self) -> str:
-        """What it logged."""
+        """The log of the process."""
         return self.log.read_text(errors="replace")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
@@ -148,7 +148,7 @@ class RunningGate:
 
 @contextmanager
 def running_gate(folder: Path, **options: Any) -> Iterator[RunningGate]:
-    """Run a gate until the end."""
+    """Run a gate until the context ends."""
     gate = RunningGate(folder / "gate.log", **options)
     try:
         yield gate

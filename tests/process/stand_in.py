@@ -1,4 +1,4 @@
-"""An API server's stand-in on loopback, which plays the faults that a real one cannot show."""
+"""A stand-in for the API server on loopback, for faults that a real one cannot be made to show."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ Play = Callable[["Request"], None]
 
 
 class Request(BaseHTTPRequestHandler):
-    """One request, and the ways to answer it."""
+    """A request, and the ways to answer it."""
 
     protocol_version = "HTTP/1.1"
     server: StandIn
 
     def handle_one_request(self) -> None:
-        """Let a client that has gone away be no matter."""
+        """Ignore errors of a client that has disconnected."""
         try:
             super().handle_one_request()
         except (ConnectionError, ValueError):
             self.close_connection = True
 
     def do_GET(self) -> None:
-        """Play what the test says."""
+        """Record the request, and answer it as the test has set."""
         self.body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or "{}")
         self.server.seen.append(self)
         self.server.play(self)
@@ -48,7 +48,7 @@ class Request(BaseHTTPRequestHandler):
     do_POST = do_PUT = do_PATCH = do_GET  # noqa: N815 - the names that http.server looks for
 
     def answer(self, status: int, body: Any = None, **headers: str) -> None:
-        """Send a whole answer."""
+        """Send a complete answer."""
         content = json.dumps(body or {"kind": "Status", "message": "played"}).encode()
         self.send_response(status)
         for name, value in {"Content-Length": str(len(content)), **headers}.items():
@@ -57,7 +57,7 @@ class Request(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def begin_watch(self) -> None:
-        """Send the head of a stream."""
+        """Send the header of a stream."""
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
@@ -72,16 +72,16 @@ class Request(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def wait(self) -> None:
-        """Stay silent until the test ends."""
+        """Send nothing until the test ends."""
         self.server.is_over.wait(10)
         self.close_connection = True
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 class StandIn(ThreadingHTTPServer):
-    """A server that plays what the test sets as `play`, and remembers what it was asked."""
+    """A server that answers as the test sets in `play`, and that records its requests."""
 
     daemon_threads = True
 
@@ -94,16 +94,16 @@ class StandIn(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL of the server."""
         return f"{self.scheme}://127.0.0.1:{self.server_port}"
 
     def handle_error(self, *_: object) -> None:
-        """Keep quiet about clients that have gone."""
+        """Ignore errors of clients that have disconnected."""
 
 
 @contextmanager
 def running(server: StandIn) -> Iterator[StandIn]:
-    """Serve until the end."""
+    """Run a server until the context ends."""
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
@@ -116,7 +116,7 @@ def running(server: StandIn) -> Iterator[StandIn]:
 
 
 def with_tls(server: StandIn, certificate: tuple[Path, Path]) -> None:
-    """Have the stand-in speak TLS."""
+    """Make the stand-in use TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate[1], certificate[0])
     server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -124,7 +124,7 @@ def with_tls(server: StandIn, certificate: tuple[Path, Path]) -> None:
 
 
 def raw(body: bytes, **headers: str) -> Play:
-    """Answer 200 with these bytes."""
+    """Return a function that answers 200 with these bytes."""
 
     def play(request: Request) -> None:
         request.send_response(200)
@@ -137,14 +137,14 @@ def raw(body: bytes, **headers: str) -> Play:
 
 
 def endless(request: Request) -> None:
-    """Answer 200, and more and more bytes."""
+    """Answer 200 with a body that never ends."""
     request.begin_watch()
     while not request.server.is_over.is_set():
         request.wfile.write(b"10000\r\n%s\r\n" % (b" " * 0x10000))
 
 
 def problem_of(call: Callable[[], object]) -> tuple[LeaseUnavailable, float]:
-    """Return the error that a call ends with, and how long it took."""
+    """Return the error that a call raises, and the seconds that it took."""
     started_at = time.monotonic()
     with pytest.raises(LeaseUnavailable) as caught:
         call()

@@ -1,4 +1,4 @@
-"""The C library's allocator, in a process of its own: arenas, and free memory."""
+"""The C library's allocator: its arenas, and its free memory, measured in a separate process."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ print(before - resident())
 
 
 def run(code: str, call: str) -> subprocess.CompletedProcess[str]:
-    """Run a program with a call in it."""
+    """Run a program that makes this call."""
     argv = [sys.executable, "-c", code.format(call=call)]
     return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
 
 
 @pytest.mark.parametrize(("call", "arenas"), [("", 2), ("allocator.use_one_arena()", 1)])
 def test_all_threads_can_share_one_arena(call: str, arenas: int) -> None:
-    """Without the call, a thread gets an arena of its own."""
+    """With `use_one_arena`, a thread allocates from the main arena; without, from its own."""
     assert run(ALLOCATES_IN_A_THREAD, call).stderr.count("Arena ") == arenas
 
 
 def test_free_memory_is_returned_to_the_kernel() -> None:
-    """All of it is: the 32 MiB that were freed, less what the process has taken anew."""
+    """`return_free_memory` returns at least 30 of 32 freed MiB; without it, almost none are."""
     assert int(run(FREES, "").stdout) < 1 << 20
     assert int(run(FREES, "allocator.return_free_memory()").stdout) > 30 << 20

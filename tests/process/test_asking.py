@@ -1,4 +1,4 @@
-"""Asking a Prometheus that is protected: over TLS, with a password, and what is said if not."""
+"""Requests to a protected Prometheus: TLS, passwords, and the messages if they fail."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LIMIT_S = 20.0
 
 
 class Server(ThreadingHTTPServer):
-    """A server that says who asked, or sends elsewhere; over TLS with a context."""
+    """A server that answers with the request line and the credentials; a context makes it TLS."""
 
     daemon_threads = True
 
@@ -40,21 +40,21 @@ class Server(ThreadingHTTPServer):
         self.url = f"{scheme}://127.0.0.1:{self.server_port}"
         self.taken: list[socket.socket] = []
         self.paths: list[str] = []
-        self.states: list[dict[str, bytes]] = []  # what is answered by path, one a request
-        self.crowd = threading.Barrier(9)  # those who ask for /late are answered together
+        self.states: list[dict[str, bytes]] = []  # the answers by path, one for each request
+        self.crowd = threading.Barrier(9)  # requests for /late are answered together
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Note each connection."""
+        """Record the connection."""
         self.taken.append(request)
         super().process_request(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that do not trust us."""
+        """Ignore errors of clients that do not trust the certificate."""
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers with the request line and the credentials; closes after /last."""
+    """Answers with the request line and the credentials; closes the connection after /last."""
 
     protocol_version = "HTTP/1.1"
     server: Server
@@ -79,28 +79,28 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def answer_without_end(self) -> None:
-        """Send more and more of a body, until the client has gone."""
+        """Send a body without end, until the client disconnects."""
         self.send_response(200)
         self.end_headers()
         with contextlib.suppress(OSError):
             while True:
                 self.wfile.write(bytes(1 << 16))
 
-    do_POST = do_GET  # noqa: N815 - http.server's word
+    do_POST = do_GET  # noqa: N815 - the name that http.server looks for
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
-    """Give a CA."""
+    """Return a CA."""
     return Authority(tmp_path / "authority")
 
 
 @pytest.fixture
 def plain() -> Iterator[Server]:
-    """Serve without TLS."""
+    """Run a server without TLS."""
     with Server() as server:
         yield server
         server.shutdown()
@@ -108,7 +108,7 @@ def plain() -> Iterator[Server]:
 
 @pytest.fixture
 def secure(authority: Authority) -> Iterator[Server]:
-    """Serve over TLS, with a certificate for prometheus.test alone."""
+    """Run a server with TLS whose certificate is for prometheus.test only."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue("server", names="DNS:prometheus.test").paths)
     with Server(context) as server:
@@ -121,7 +121,7 @@ Make = Callable[..., PrometheusApi]
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[Make]:
-    """Give a function that makes what asks as a file says."""
+    """Return a function that makes a client with this HTTP configuration file."""
     made = []
 
     def make(text: str = "{}") -> PrometheusApi:
@@ -135,16 +135,18 @@ def api(tmp_path: Path) -> Iterator[Make]:
         each.close()
 
 
-def test_over_tls_with_a_password(api: Make, secure: Server, authority: Authority) -> None:
-    """The CA and the wanted name of the file, and its password, are used."""
+def test_tls_and_password_of_the_file_are_used(
+    api: Make, secure: Server, authority: Authority
+) -> None:
+    """A request uses the CA, the server name and the password of the configuration file."""
     tls = f"tls_config: {{ca_file: {authority.file}, server_name: prometheus.test}}\n"
     asking = api(f"{tls}basic_auth: {{username: a, password: b}}")
     answer = asking.ask("POST", f"{secure.url}/x?y=%20z", LIMIT_S)
     assert (answer.status, answer.detail) == (200, "POST /x?y=%20z HTTP/1.1 Basic YTpi")
 
 
-def test_an_old_ca_is_enough(tmp_path: Path, api: Make) -> None:
-    """Certificates that Prometheus accepts are accepted, whatever Python has as its default."""
+def test_certificates_without_key_usage_are_accepted(tmp_path: Path, api: Make) -> None:
+    """Certificates that Prometheus accepts are accepted, whatever Python's default is."""
     old = Authority(tmp_path / "old", is_bare=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*old.issue("server").paths)
@@ -167,22 +169,22 @@ def test_an_old_ca_is_enough(tmp_path: Path, api: Make) -> None:
 def test_a_ca_file_may_have_comments_in_any_encoding(
     api: Make, secure: Server, authority: Authority, tmp_path: Path, before: bytes
 ) -> None:
-    """As for Prometheus: what stands outside of the certificates does not matter."""
+    """As in Prometheus, text outside the certificates of a CA file is ignored."""
     file = tmp_path / "commented.pem"
     file.write_bytes(before + authority.file.read_bytes() + before)
     asking = api(f"tls_config: {{ca_file: {file}, server_name: prometheus.test}}")
     assert asking.probe(secure.url, LIMIT_S).is_ok
 
 
-def test_a_password_in_the_url_counts_first(api: Make, plain: Server) -> None:
-    """It was written for this one URL."""
+def test_a_password_in_the_url_takes_precedence(api: Make, plain: Server) -> None:
+    """A password in the URL is used instead of the file's, since it is for this URL only."""
     asking = api("basic_auth: {username: c, password: d}")
     url = plain.url.replace("://", "://a:b%40@")
     assert asking.probe(url, LIMIT_S).detail == "GET / HTTP/1.1 Basic YTpiQA=="
 
 
-def test_credentials_follow_no_redirect(api: Make, plain: Server) -> None:
-    """An answer that sends elsewhere is the answer."""
+def test_redirects_are_not_followed(api: Make, plain: Server) -> None:
+    """A redirect is returned as the answer, so credentials are not sent elsewhere."""
     asking = api("follow_redirects: true")
     assert asking.probe(f"{plain.url}/elsewhere", LIMIT_S).status == 302
 
@@ -195,24 +197,24 @@ def test_credentials_follow_no_redirect(api: Make, plain: Server) -> None:
         ("tls_config: {ca_file: authority/ca.pem, server_name: a.test}", "Hostname mismatch"),
     ],
 )
-def test_who_is_not_trusted_is_told_with_the_cure(
+def test_an_untrusted_certificate_gives_an_error_with_its_fix(
     api: Make, secure: Server, text: str, cause: str
 ) -> None:
-    """No status, the cause, and where to mend it."""
+    """If the certificate is not trusted, the error gives the cause and the setting to correct."""
     answer = api(text).probe(secure.url, LIMIT_S)
     assert answer.status == 0
     assert cause in answer.detail
     assert "tls_config of --prometheus-http-config" in answer.detail
 
 
-def test_an_unverified_server_is_asked_where_that_is_wanted(api: Make, secure: Server) -> None:
-    """insecure_skip_verify looks at no certificate."""
+def test_insecure_skip_verify_accepts_any_certificate(api: Make, secure: Server) -> None:
+    """With insecure_skip_verify, the server's certificate is not verified."""
     asking = api("tls_config: {insecure_skip_verify: true}")
     assert asking.probe(secure.url, LIMIT_S).is_ok
 
 
-def test_no_tls_and_nobody_are_told_apart(api: Make, plain: Server) -> None:
-    """TLS to a plain server, and a port where nobody listens."""
+def test_errors_distinguish_missing_tls_from_a_closed_port(api: Make, plain: Server) -> None:
+    """A server without TLS and a port without a server give different errors."""
     asking = api()
     url = plain.url.replace("http:", "https:")
     assert asking.probe(url, LIMIT_S).detail.startswith(f"TLS with {url} failed ")
@@ -220,15 +222,15 @@ def test_no_tls_and_nobody_are_told_apart(api: Make, plain: Server) -> None:
     assert asking.probe(url, LIMIT_S).detail.startswith(f"{url} refuses connections: ")
 
 
-def test_a_reload_that_another_program_answers_names_it(api: Make, plain: Server) -> None:
-    """By address and status, since its text means nothing to the reader."""
+def test_an_unexpected_answer_to_a_reload_names_its_url(api: Make, plain: Server) -> None:
+    """If a reload is answered with an unexpected status, the error gives URL and status only."""
     url = f"{plain.url}/elsewhere"
     answer = api().reload("POST", url, LIMIT_S)
     assert (answer.status, answer.detail.partition(": ")[0]) == (302, f"{url} answered 302")
 
 
-def test_a_web_page_proves_no_reload(api: Make, plain: Server) -> None:
-    """Of another program at a wrong address, or to log in, though its status is 200."""
+def test_a_web_page_does_not_confirm_a_reload(api: Make, plain: Server) -> None:
+    """A web page with status 200, such as a login page, does not count as a reload."""
     url = f"{plain.url}/-/reload"
     plain.states.append({"/-/reload": b"<!DOCTYPE html><p>Log in"})
     answer = api().reload("POST", url, LIMIT_S)
@@ -237,16 +239,16 @@ def test_a_web_page_proves_no_reload(api: Make, plain: Server) -> None:
     assert api().reload("POST", url, LIMIT_S).is_ok
 
 
-def test_a_connection_is_used_again(api: Make, plain: Server) -> None:
-    """By one request after the other, whatever they ask for; one that is busy is not waited for."""
+def test_a_connection_is_reused(api: Make, plain: Server) -> None:
+    """Consecutive requests to a server use one connection, whatever their paths are."""
     asking = api()
     for path in ("/", "/elsewhere", "/x"):
         assert asking.ask("POST", f"{plain.url}{path}", LIMIT_S).detail.startswith(f"POST {path}")
     assert len(plain.taken) == 1
 
 
-def test_one_that_the_server_closes_is_replaced(api: Make, plain: Server) -> None:
-    """Whether it says so, or is silent and has gone when it is wanted again."""
+def test_a_connection_closed_by_the_server_is_replaced(api: Make, plain: Server) -> None:
+    """A closed connection is replaced, whether or not the server announced the end."""
     asking = api()
     for path in ("/last", "/", "/"):
         assert asking.probe(f"{plain.url}{path}", LIMIT_S).is_ok
@@ -256,10 +258,10 @@ def test_one_that_the_server_closes_is_replaced(api: Make, plain: Server) -> Non
     assert len(plain.taken) == 3
 
 
-def test_changed_credentials_have_a_connection_of_their_own(
+def test_changed_credentials_open_a_new_connection(
     api: Make, tmp_path: Path, plain: Server
 ) -> None:
-    """Nobody goes on as who he was."""
+    """After a change of the credentials, requests do not use the old connection."""
     asking = api("basic_auth: {username: a, password: b}")
     assert asking.probe(plain.url, LIMIT_S).detail.endswith("Basic YTpi")
     (tmp_path / "http.yml").write_text("basic_auth: {username: c, password: dd}")
@@ -271,8 +273,8 @@ def test_changed_credentials_have_a_connection_of_their_own(
     assert len(plain.taken) == 2
 
 
-def test_an_answer_without_end_is_not_read(api: Make, plain: Server) -> None:
-    """More than an answer of Prometheus can have is none, well within the time limit."""
+def test_an_answer_that_is_too_large_is_an_error(api: Make, plain: Server) -> None:
+    """Reading stops at the size limit, long before the time limit, and reports an error."""
     asking = api()
     answer = asking.ask("GET", f"{plain.url}/endless", LIMIT_S)
     assert answer.status == 0
@@ -281,8 +283,11 @@ def test_an_answer_without_end_is_not_read(api: Make, plain: Server) -> None:
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/api/v1/status/config"])
-def test_answers_about_many_jobs_are_read(plain: Server, path: str) -> None:
-    """Before 3.16, Prometheus answers with 26 MB of metrics if it has 10,000 jobs."""
+def test_large_answers_of_prometheus_are_read(plain: Server, path: str) -> None:
+    """Answers of 40 MiB are read.
+
+    Before 3.16, Prometheus answers with 26 MB of metrics if it has 10,000 jobs.
+    """
     told = b"prometheus_config_last_reload_successful 1\n"
     large = {path: told.rjust(40 << 20, b"#")}
     plain.states = 2 * [{"/metrics": told, "/api/v1/status/config": b"{}"} | large]
@@ -291,8 +296,8 @@ def test_answers_about_many_jobs_are_read(plain: Server, path: str) -> None:
     asking.close()
 
 
-def test_few_are_kept(api: Make, plain: Server) -> None:
-    """As many as threads may ask at once."""
+def test_at_most_four_idle_connections_are_kept(api: Make, plain: Server) -> None:
+    """After nine requests at the same time, four idle connections are kept."""
     asking = api()
     threads = [
         threading.Thread(target=asking.probe, args=(f"{plain.url}/late", LIMIT_S)) for _ in range(9)
@@ -305,8 +310,11 @@ def test_few_are_kept(api: Make, plain: Server) -> None:
     assert len(asking._connections._idle) == 4
 
 
-def test_a_reload_between_the_two_questions_is_seen_at_the_next_look(plain: Server) -> None:
-    """What is shown is never older than the reload whose time is known, else none would be new."""
+def test_a_reload_between_two_requests_is_detected(plain: Server) -> None:
+    """If Prometheus reloads between the two requests, the next evidence shows the reload.
+
+    The reported configuration is never older than the reload time, or no reload would look new.
+    """
     metrics = "prometheus_config_last_reload_successful 1\n"
     metrics += "prometheus_config_last_reload_success_timestamp_seconds {}\n"
     before, after = (
@@ -331,8 +339,8 @@ def test_a_reload_between_the_two_questions_is_seen_at_the_next_look(plain: Serv
     assert loading.outcome is loaded_rendering.Outcome.LOADED
 
 
-def test_no_more_metrics_are_asked_for_than_are_read(plain: Server) -> None:
-    """Prometheus has many for each scrape job."""
+def test_only_needed_metrics_are_requested(plain: Server) -> None:
+    """Only two metrics are requested, because Prometheus has many for each scrape job."""
     metrics = b"prometheus_config_last_reload_successful 1\n"
     plain.states = [{"/metrics": metrics}, {"/api/v1/status/config": b""}]
     asking = PrometheusApi(plain.url)
@@ -344,14 +352,14 @@ def test_no_more_metrics_are_asked_for_than_are_read(plain: Server) -> None:
 
 
 def reloaded_at(time: int, more: str = "") -> dict[str, bytes]:
-    """Return what Prometheus answers if its last reload was at this time."""
+    """Return the answers of a Prometheus whose last reload was at this time."""
     metrics = "prometheus_config_last_reload_successful 1\n"
     metrics += f"prometheus_config_last_reload_success_timestamp_seconds {time}\n{more}"
     return {"/metrics": metrics.encode(), "/api/v1/status/config": b'"scrape_configs: []"'}
 
 
-def test_the_end_of_a_reload_ends_the_wait_for_the_next_look(plain: Server) -> None:
-    """However long Prometheus took for the last one."""
+def test_the_end_of_a_reload_ends_the_wait(plain: Server) -> None:
+    """The sensor stops waiting when the time of the last reload changes."""
     plain.states = [reloaded_at(time) for time in (1, 1, 1, 1, 2)]
     asking = PrometheusApi(plain.url)
     sensor = LoadedSensor(asking, lambda _: None)
@@ -366,10 +374,11 @@ def test_the_end_of_a_reload_ends_the_wait_for_the_next_look(plain: Server) -> N
 
 
 @pytest.mark.parametrize(("more", "took_s"), [("", 0.0), ("x 1\n" * 2000, 0.1)])
-def test_nothing_is_asked_meanwhile_where_it_is_of_no_use(
-    plain: Server, more: str, took_s: float
-) -> None:
-    """The wait is short, or the answer would be long, as of older versions."""
+def test_no_requests_are_sent_during_a_short_wait(plain: Server, more: str, took_s: float) -> None:
+    """While it waits, the sensor sends nothing if the wait is short or the answer was long.
+
+    Older versions of Prometheus send long answers.
+    """
     plain.states = [reloaded_at(1, more), reloaded_at(1), reloaded_at(2), reloaded_at(2)]
     asking = PrometheusApi(plain.url)
     evidence = asking.evidence(LIMIT_S)

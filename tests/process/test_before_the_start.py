@@ -1,4 +1,4 @@
-"""What has been imported by the time that Prometheus is started: only what that takes."""
+"""The modules that are imported before Prometheus starts, and failures of an early start."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ FOR_LATER = {
 
 
 @pytest.mark.parametrize("lock", ["file:{}/election.lock", "kubernetes", "none"])
-def test_prometheus_is_started_before_what_only_the_rest_needs(tmp_path: Path, lock: str) -> None:
-    """Every import before it would be time without a writer."""
+def test_few_modules_are_imported_before_prometheus_starts(tmp_path: Path, lock: str) -> None:
+    """Only what starts Prometheus is imported before it; more would be time without a writer."""
     config, kubeconfig = tmp_path / "config.yml", tmp_path / "kubeconfig"
     config.write_text("follower: {}\nleader: {remote_write: [{url: http://127.0.0.1:1/}]}\n")
     cluster, user = "{name: c, cluster: {server: 'https://127.0.0.1:1'}}", "{name: u, user: {}}"
@@ -65,15 +65,15 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_a_start_without_threads_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
-    """A limit of processes that is too low is named; Prometheus, already started, is killed."""
+def test_a_start_without_threads_kills_prometheus(tmp_path: Path) -> None:
+    """If no thread can be started, the error names the limit, and Prometheus is killed."""
     config = tmp_path / "elector.yml"
     config.write_text("follower: {}\nleader: {}\n")
     flags = [f"--config={config}", f"--lease-lock=file:{tmp_path / 'lock'}"]
     prometheus = ["sh", "-c", "exec sleep 60", "prometheus"]
     child = ["--", *prometheus, f"--config.file={tmp_path / 'prometheus.yml'}"]
     command = [sys.executable, "-c", WITHOUT_THREADS, *flags, *child]
-    # The end of the output is waited for, so a Prometheus that is left lets this time out.
+    # This waits for the end of the output, so it times out if Prometheus is still running.
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == BAD_INPUT, done.stderr
     assert "raise the limit of processes" in done.stderr
@@ -88,8 +88,8 @@ FOR_OTHERS = {
 
 
 @pytest.mark.parametrize("process", FOR_OTHERS)
-def test_no_process_holds_what_only_others_need(process: str) -> None:
-    """Modules take nearly all the memory of a replica."""
+def test_a_process_imports_only_what_it_needs(process: str) -> None:
+    """No process imports libraries that only others need: modules use most of the memory."""
     told = f"import json, sys, {process}; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
     imported = set(json.loads(done.stdout))
@@ -115,8 +115,8 @@ main(sys.argv[1:])
 """
 
 
-def test_a_signal_before_the_loop_can_handle_it_does_not_end_the_program() -> None:
-    """Likewise before a new run of the same process can, after Prometheus refused its file."""
+def test_early_signals_do_not_end_the_program() -> None:
+    """Signals before the loop runs are ignored, also when the program executes itself again."""
     command = [
         sys.executable,
         "-c",

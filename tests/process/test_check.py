@@ -1,4 +1,4 @@
-"""`check` as people and pipelines run it: what it prints where, and how it ends."""
+"""The `check` command: its output, the stream that it prints to, and its exit status."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ Result: this configuration can be used, unless Prometheus refuses it (--start as
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run has ended."""
+    """The result of a run."""
 
     status: int
     out: bytes
@@ -75,12 +75,12 @@ class Ended:
 
     @property
     def report(self) -> str:
-        """What was printed, as text."""
+        """The standard output, as text."""
         return self.out.decode()
 
 
 def check(*words: str, cwd: Path | None = None, environ: dict[str, str] | None = None) -> Ended:
-    """Run it with these words."""
+    """Run `check` with these arguments."""
     done = subprocess.run(
         [sys.executable, "-m", "wrapper", "check", *words],
         capture_output=True,
@@ -94,27 +94,27 @@ def check(*words: str, cwd: Path | None = None, environ: dict[str, str] | None =
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Make a folder with a whole file and overrides in it."""
+    """Return a folder with a complete configuration and an overrides file."""
     (tmp_path / "p.yml").write_text(BASE)
     (tmp_path / "l.yml").write_text(LEADER)
     return tmp_path
 
 
 def whole(folder: Path) -> tuple[str, ...]:
-    """Return the flags that name these two."""
+    """Return the flags that name these two files."""
     return f"--config={folder}/p.yml", f"--leader-config={folder}/l.yml"
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return all files of a folder."""
+    """Return the contents of all files in a folder."""
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 # --- the report -----------------------------------------------------------------------------------
 
 
-def test_the_report(folder: Path) -> None:
-    """All of it, without secrets; nothing is written, and nothing else is said."""
+def test_report_is_complete_and_has_no_secrets(folder: Path) -> None:
+    """The report is complete, contains no secrets, and `check` writes no file."""
     before = contents(folder)
     ended = check(*whole(folder))
     fingerprints = re.findall("SHA-256 ([0-9a-f]{12}…)", ended.report)
@@ -125,8 +125,8 @@ def test_the_report(folder: Path) -> None:
     assert contents(folder) == before
 
 
-def test_a_reader_that_goes(folder: Path) -> None:
-    """`check … | head -1` ends without complaint."""
+def test_a_closed_pipe_is_no_error(folder: Path) -> None:
+    """If the reader closes the pipe, as in `check … | head -1`, there is no error message."""
     (folder / "l.yml").write_text("".join(f"a{number}: {number}\n" for number in range(20000)))
     with subprocess.Popen(
         [sys.executable, "-m", "wrapper", "check", *whole(folder)],
@@ -140,8 +140,8 @@ def test_a_reader_that_goes(folder: Path) -> None:
         assert process.stderr.read() == b""
 
 
-def test_what_the_terminal_cannot_show(folder: Path) -> None:
-    """It is written in escapes."""
+def test_unencodable_characters_are_escaped(folder: Path) -> None:
+    """Characters that the output's encoding does not have are escaped."""
     (folder / "l.yml").write_text("a: é\n")
     ended = check(*whole(folder), environ={"PYTHONIOENCODING": "ascii"})
     assert b"\\xe9" in ended.out
@@ -149,7 +149,7 @@ def test_what_the_terminal_cannot_show(folder: Path) -> None:
 
 
 def test_one_file_with_both_sections(folder: Path) -> None:
-    """The lines are those of the one file."""
+    """If one file has both parts, the report gives the line numbers in that file."""
     (folder / "both.yml").write_text("follower:\n  global: {a: 1}\nleader:\n  global: {a: 2}\n")
     ended = check(f"--config={folder}/both.yml")
     assert f"{folder}/both.yml  follower and leader, 52 bytes" in ended.report
@@ -157,8 +157,8 @@ def test_one_file_with_both_sections(folder: Path) -> None:
     assert ended.status == 0
 
 
-def test_the_stand_in_form(folder: Path) -> None:
-    """The child's own file is the follower's; the child need not be there, nor its folders."""
+def test_a_command_line_of_prometheus_names_its_file(folder: Path) -> None:
+    """The child's --config.file is checked; the child and its folders may be missing."""
     child = ("--", "/no/prometheus", f"--config.file={folder}/p.yml", "--storage.tsdb.path=/no/x")
     ended = check(f"--leader-config={folder}/l.yml", *child)
     assert f"{folder}/p.yml  the follower's, whole" in ended.report
@@ -167,7 +167,7 @@ def test_the_stand_in_form(folder: Path) -> None:
 
 
 def test_without_overrides(folder: Path) -> None:
-    """What is missing is named, and that both read the same."""
+    """Without overrides, the report names the missing file, and both renderings are the same."""
     ended = check(f"--config={folder}/p.yml", f"--leader-config={folder}/none.yml")
     assert f"{folder}/none.yml  missing or empty: no overrides" in ended.report
     assert "leader    the same as the follower's" in ended.report
@@ -175,8 +175,8 @@ def test_without_overrides(folder: Path) -> None:
     assert ended.status == 0
 
 
-def test_a_packed_input_with_variables(folder: Path) -> None:
-    """A variable with a secret's name is hidden wherever its value is put."""
+def test_compressed_input_with_secret_variables(folder: Path) -> None:
+    """In gzip input, the value of a variable with a secret's name is hidden in the report."""
     (folder / "l.yml").write_bytes(gzip.compress(b"global: {a: $(MY_TOKEN), b: $(POD)}\n"))
     environ = {"MY_TOKEN": SECRET, "POD": "pod-0"}
     ended = check(*whole(folder), "--config-envsubst", environ=environ)
@@ -185,19 +185,19 @@ def test_a_packed_input_with_variables(folder: Path) -> None:
     assert SECRET not in ended.report
 
 
-def test_a_second_document_is_told_of(folder: Path) -> None:
-    """It is not read, so that a leader's part in it would be missed in silence."""
+def test_a_second_yaml_document_is_reported(folder: Path) -> None:
+    """A second YAML document is reported, since it is not read and may hold the leader's part."""
     (folder / "both.yml").write_text("follower: {}\n---\nleader: {}\n")
     ended = check(f"--config={folder}/both.yml")
     assert f"\nNot used\n  {folder}/both.yml:2: a second YAML document" in ended.report
     assert ended.status == 0
 
 
-# --- what is wrong --------------------------------------------------------------------------------
+# --- problems ------------------------------------------------------------------------------------
 
 
-def test_bad_input(folder: Path) -> None:
-    """All problems with their places, and status 1; the report is still one on standard output."""
+def test_all_problems_are_reported_with_their_places(folder: Path) -> None:
+    """`check` reports all problems of bad input with their places, and exits with status 1."""
     (folder / "l.yml").write_text(f"a: 1\na: {SECRET}\nrule_files: [{{$patch: delete}}]\n")
     ended = check(*whole(folder))
     assert f'  {folder}/l.yml:2:1: the key "a" is already on line 1' in ended.report
@@ -208,8 +208,8 @@ def test_bad_input(folder: Path) -> None:
     assert (ended.status, ended.complaints) == (1, "")
 
 
-def test_an_input_that_cannot_be_read(folder: Path) -> None:
-    """It is bad input too."""
+def test_a_missing_input_is_a_problem(folder: Path) -> None:
+    """A missing input file is reported as a problem, with exit status 1."""
     (folder / "p.yml").unlink()
     ended = check(*whole(folder))
     assert f"  --config: {folder}/p.yml: No such file or directory" in ended.report
@@ -219,8 +219,8 @@ def test_an_input_that_cannot_be_read(folder: Path) -> None:
     assert ended.status == 1
 
 
-def test_what_a_receiver_does_not_take_is_told(folder: Path) -> None:
-    """By its path; the configuration can be used all the same. A start logs what is sure."""
+def test_unsupported_protocol_of_a_receiver_is_reported(folder: Path) -> None:
+    """The report warns of receivers whose path suggests that they refuse the protocol."""
     entry = "- {{url: 'http://{}', protobuf_message: io.prometheus.write.v2.Request}}\n"
     urls = (f"a:{SECRET}@vm/insert/0/prometheus/api/v1/write", f"vm/api/v1/write?x={SECRET}")
     (folder / "l.yml").write_text("remote_write:\n" + "".join(map(entry.format, urls)))
@@ -232,8 +232,8 @@ def test_what_a_receiver_does_not_take_is_told(folder: Path) -> None:
     assert ended.status == 0
 
 
-def test_a_rule_that_changes_others_is_told(folder: Path) -> None:
-    """Prometheus says nothing of it; the configuration can be used all the same."""
+def test_relabeling_with_side_effects_is_reported(folder: Path) -> None:
+    """The report warns of a relabeling rule that changes other rules; Prometheus does not."""
     rules = "[{regex: 'null', action: drop}]"
     (folder / "p.yml").write_text(f"scrape_configs: [{{job_name: a, relabel_configs: {rules}}}]\n")
     ended = check(*whole(folder))
@@ -242,8 +242,8 @@ def test_a_rule_that_changes_others_is_told(folder: Path) -> None:
     assert ended.status == 0
 
 
-def test_what_merely_looks_wrong(folder: Path) -> None:
-    """As at a start."""
+def test_a_misspelled_key_is_a_problem(folder: Path) -> None:
+    """A misspelled key is a problem, as at a start."""
     (folder / "l.yml").write_text("remote_writes: []\n")
     ended = check(*whole(folder))
     assert 'did you mean "remote_write"' in ended.report
@@ -263,15 +263,15 @@ def test_what_merely_looks_wrong(folder: Path) -> None:
         ),
     ],
 )
-def test_wrong_flags(words: tuple[str, ...], said: str) -> None:
-    """They are said on standard error, with the status that they have at a start."""
+def test_wrong_flags_exit_with_status_2(words: tuple[str, ...], said: str) -> None:
+    """Wrong flags are reported on standard error, with the same exit status as at a start."""
     ended = check(*words)
     assert said in ended.complaints
     assert (ended.status, ended.out) == (2, b"")
 
 
-def test_only_check_prints(folder: Path) -> None:
-    """And it is the first word."""
+def test_print_and_check_are_refused_elsewhere(folder: Path) -> None:
+    """Without `check`, --print is an error; `check` must be the first argument."""
     for words, said in (
         (("--print=leader", *whole(folder)), "only check prints"),
         ((*whole(folder), "check"), "check: not the first word"),
@@ -331,7 +331,7 @@ Result: this configuration cannot be used: 1 problem
 
 
 def test_the_report_with_the_gate(folder: Path) -> None:
-    """Which entries go through it, which do not, and what both roles read; without secrets."""
+    """With the gate, the report lists the entries inside and outside the gate, without secrets."""
     (folder / "l.yml").write_text(GATED)
     ended = check(*whole(folder), "--remote-write-gate")
     report = re.sub("SHA-256 .*", "SHA-256 @", ended.report)
@@ -343,8 +343,11 @@ def test_the_report_with_the_gate(folder: Path) -> None:
     assert (ended.status, ended.complaints) == (1, "")
 
 
-def test_both_print_the_same_with_the_gate(folder: Path) -> None:
-    """If the leader only writes; with all secrets, and the receivers in the last line."""
+def test_roles_have_the_same_rendering_with_the_gate(folder: Path) -> None:
+    """If the leader only adds remote_write, both roles have the same rendering with the gate.
+
+    --print includes the secrets; the last line holds the receivers.
+    """
     (folder / "l.yml").write_text(f"remote_write: [{{url: 'http://a:{SECRET}@mimir/'}}]\n")
     follower, leader = (
         check(*whole(folder), "--remote-write-gate", f"--print={role}")
@@ -363,7 +366,7 @@ def test_both_print_the_same_with_the_gate(folder: Path) -> None:
 
 
 def test_a_gate_without_entries(folder: Path) -> None:
-    """It has nothing to do, and that is said."""
+    """The report states that the gate has no entries if the leader adds no remote_write."""
     (folder / "l.yml").write_text("global: {scrape_interval: 1s}\n")
     ended = check(*whole(folder), "--remote-write-gate")
     assert "Through the gate\n  nothing: the leader adds no remote_write" in ended.report
@@ -373,8 +376,8 @@ def test_a_gate_without_entries(folder: Path) -> None:
 # --- one rendering --------------------------------------------------------------------------------
 
 
-def test_print_gives_the_bytes(folder: Path) -> None:
-    """Secrets, comments and all; nothing else."""
+def test_print_outputs_exactly_the_rendering(folder: Path) -> None:
+    """--print writes only the rendering, with its secrets and comments."""
     follower = check(*whole(folder), "--print=follower")
     assert (follower.out, follower.status, follower.complaints) == (BASE.encode(), 0, "")
     leader = check(*whole(folder), "--print=leader")
@@ -383,21 +386,24 @@ def test_print_gives_the_bytes(folder: Path) -> None:
 
 
 def test_print_of_a_leader_without_overrides(folder: Path) -> None:
-    """It reads what the follower reads."""
+    """Without overrides, --print=leader writes the follower's rendering."""
     ended = check(f"--config={folder}/p.yml", "--leader-config=none", "--print=leader")
     assert (ended.out, ended.status) == (BASE.encode(), 0)
 
 
-def test_print_of_bad_input(folder: Path) -> None:
-    """Nothing on standard output, so that nothing is taken for a rendering."""
+def test_print_of_bad_input_has_no_output(folder: Path) -> None:
+    """For bad input, --print writes nothing to standard output, only to standard error."""
     (folder / "l.yml").write_text("a: [}\n")
     ended = check(*whole(folder), "--print=leader")
     assert ended.complaints.startswith(f"prometheus-elector: {folder}/l.yml:1:5: not YAML")
     assert (ended.status, ended.out) == (1, b"")
 
 
-def test_relative_names(folder: Path) -> None:
-    """From the working folder, and with relative paths left alone where nothing says otherwise."""
+def test_relative_paths_are_resolved(folder: Path) -> None:
+    """Input paths are relative to the working folder.
+
+    Paths in the rendering become absolute only if the output is in another folder.
+    """
     words = ("--config=p.yml", "--leader-config=l.yml", "--print=follower")
     assert check(*words, cwd=folder).out == BASE.encode()
     elsewhere = check(*words, "--output=/no/where/x.yml", cwd=folder)
@@ -408,7 +414,7 @@ def test_relative_names(folder: Path) -> None:
 
 
 def promtool(folder: Path, script: str) -> str:
-    """Put a script in promtool's place and return the flag that names it."""
+    """Write a script in place of promtool, and return the flag that names it."""
     program = folder / "promtool"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
@@ -425,10 +431,13 @@ def promtool(folder: Path, script: str) -> str:
         ('grep -q mimir "$3" && exit 1; exit 127', "no answer: ", "refused: ", 1),
     ],
 )
-def test_promtool_is_asked(
+def test_result_of_promtool_decides(
     folder: Path, script: str, follower: str, leader: str, status: int
 ) -> None:
-    """Its word on each rendering; no answer is neither good nor bad."""
+    """The report shows promtool's result for each rendering.
+
+    Without a result, the configuration counts as neither valid nor invalid.
+    """
     before = contents(folder)
     flag = promtool(folder, script)
     ended = check(*whole(folder), flag)
@@ -443,8 +452,8 @@ def test_promtool_is_asked(
     assert bool(printed.complaints) == bool(status)
 
 
-def test_help_tells_of_it() -> None:
-    """The subcommand, its flag, its exit status."""
+def test_help_describes_check() -> None:
+    """`check --help` describes the usage, the flag --print, and the exit statuses."""
     text = check("--help").report
     assert text.startswith("Usage: prometheus-elector check [flags]")
     assert "--print=report|follower|leader" in text

@@ -1,4 +1,4 @@
-"""Requests to an API server that misbehaves: a stand-in on loopback that plays the faults.
+"""Requests to a faulty API server: a stand-in on loopback sends the faulty answers.
 
 What a real API server does is tested against one in tests/real.
 """
@@ -41,8 +41,8 @@ from wrapper.election.kubernetes_lease import KubernetesLease
 from wrapper.model.lease import LeaseRecord, LeaseUnavailable, ObservedLease
 
 
-def test_a_request_is_sent_once_and_says_who_asks(server: StandIn, lease: KubernetesLease) -> None:
-    """The path names namespace and lease, the headers the token, without the file's line end."""
+def test_a_request_has_path_token_and_user_agent(server: StandIn, lease: KubernetesLease) -> None:
+    """One request has the namespace and lease in its path, and token and program in its header."""
     assert lease.read().version == "7"
     (request,) = server.seen
     path = "/apis/coordination.k8s.io/v1/namespaces/monitoring/leases/prometheus"
@@ -51,10 +51,10 @@ def test_a_request_is_sent_once_and_says_who_asks(server: StandIn, lease: Kubern
     assert request.headers["User-Agent"].startswith("prometheus-elector/")
 
 
-def test_throttling_is_told_with_the_wait_asked_for(
+def test_throttling_is_reported_with_its_retry_time(
     server: StandIn, lease: KubernetesLease
 ) -> None:
-    """429 comes back at once with the server's wait, which is not slept through here."""
+    """For 429, the error has the server's Retry-After; the client sends no second request."""
     server.play = lambda request: request.answer(429, Retry_After="30")
     problem, _ = problem_of(lambda: lease.write(RECORD, "7"))
     assert (problem.reason, problem.retry_after_s) == ("throttled", 30.0)
@@ -62,10 +62,10 @@ def test_throttling_is_told_with_the_wait_asked_for(
 
 
 @pytest.mark.parametrize("status", [500, 503])
-def test_a_failing_server_is_asked_once(
+def test_a_server_error_is_not_retried(
     server: StandIn, lease: KubernetesLease, status: int
 ) -> None:
-    """The client's own retries are off: a failure is one request and one error."""
+    """For status 500 or 503, the client reports an error and sends no second request."""
     server.play = lambda request: request.answer(status, Retry_After="1")
     problem, _ = problem_of(lease.read)
     assert f"({status}): played" in str(problem)
@@ -75,7 +75,7 @@ def test_a_failing_server_is_asked_once(
 
 
 def drip_head(request: Request) -> None:
-    """Send a head that never ends."""
+    """Send a header that never ends."""
     request.wfile.write(b"HTTP/1.1 200 OK\r\n")
     while not request.server.is_over.wait(0.05):
         request.wfile.write(b"X-Drip: x\r\n")
@@ -90,14 +90,16 @@ def drip_body(request: Request) -> None:
         request.wfile.write(b" ")
 
 
-def say_nothing(request: Request) -> None:
-    """Take the request and answer nothing."""
+def never_answer(request: Request) -> None:
+    """Read the request, and send no answer."""
     request.wait()
 
 
-@pytest.mark.parametrize("play", [drip_head, drip_body, say_nothing])
-def test_no_request_outlives_its_limit(server: StandIn, lease: KubernetesLease, play: Play) -> None:
-    """Silent or dripping, the server is left at the limit, and its connection is closed."""
+@pytest.mark.parametrize("play", [drip_head, drip_body, never_answer])
+def test_a_request_ends_at_its_time_limit(
+    server: StandIn, lease: KubernetesLease, play: Play
+) -> None:
+    """If the server is silent or sends slowly, the request ends at its limit, with its thread."""
     server.play = play
     problem, _ = problem_of(lease.read)
     assert problem.reason == "timeout"
@@ -111,8 +113,8 @@ def test_no_request_outlives_its_limit(server: StandIn, lease: KubernetesLease, 
     assert lease.read().version == "7"
 
 
-def test_a_connection_that_breaks_is_told(server: StandIn, lease: KubernetesLease) -> None:
-    """A server that hangs up gives an error, and the next request a new connection."""
+def test_a_closed_connection_is_reported(server: StandIn, lease: KubernetesLease) -> None:
+    """If the server closes the connection, the request fails; the next one works."""
 
     def hang_up(request: Request) -> None:
         request.close_connection = True
@@ -124,8 +126,8 @@ def test_a_connection_that_breaks_is_told(server: StandIn, lease: KubernetesLeas
     assert lease.read().version == "7"
 
 
-def test_a_refused_connection_is_told(lease_at: Callable[..., KubernetesLease]) -> None:
-    """Where nobody listens, the error says that, and the same each time."""
+def test_a_refused_connection_is_reported(lease_at: Callable[..., KubernetesLease]) -> None:
+    """If the connection is refused, the error says so, and is the same each time."""
     url = f"http://127.0.0.1:{free_port()}"
     refused = lease_at(url)
     problems = {str(problem_of(refused.read)[0]) for _ in range(3)}
@@ -134,16 +136,16 @@ def test_a_refused_connection_is_told(lease_at: Callable[..., KubernetesLease]) 
     }
 
 
-def test_a_name_that_does_not_resolve_is_told(lease_at: Callable[..., KubernetesLease]) -> None:
-    """A server's name that DNS does not know is its own kind of error, or a timeout of DNS."""
+def test_an_unresolved_name_is_reported(lease_at: Callable[..., KubernetesLease]) -> None:
+    """If the server's name cannot be resolved, the reason is dns, or timeout if DNS is slow."""
     problem, _ = problem_of(lease_at("http://nowhere.invalid:6443").read)
     assert problem.reason in {"dns", "timeout"}
 
 
-def test_a_certificate_that_is_not_trusted_is_told(
+def test_an_untrusted_certificate_is_reported(
     make_certificate: Callable[[str], tuple[Path, Path]], lease_at: Callable[..., KubernetesLease]
 ) -> None:
-    """An unknown CA, or a certificate for another name, is refused in OpenSSL's words."""
+    """For an unknown CA or a wrong name in the certificate, the error has OpenSSL's reason."""
     stand_in, certificate = StandIn(), make_certificate("DNS:other")
     with_tls(stand_in, certificate)
     with running(stand_in):
@@ -155,25 +157,23 @@ def test_a_certificate_that_is_not_trusted_is_told(
     assert "is not trusted (IP address mismatch" in str(mismatch)
 
 
-def test_a_server_without_tls_is_told(
+def test_a_server_without_tls_is_reported(
     server: StandIn, lease_at: Callable[..., KubernetesLease]
 ) -> None:
-    """HTTPS to a port that speaks HTTP is a TLS error with a hint at the port."""
+    """HTTPS to an HTTP port is a TLS error that suggests checking address and port."""
     problem, _ = problem_of(lease_at(server.url.replace("http:", "https:")).read)
     assert problem.reason == "tls"
     assert "check the address and the port" in str(problem)
 
 
 def only_second(request: Request) -> None:
-    """Accept the token `second` only."""
+    """Accept only the token `second`."""
     is_accepted = request.headers["Authorization"] == "Bearer second"
     request.answer(200 if is_accepted else 401, LEASE if is_accepted else None)
 
 
-def test_a_token_that_changed_is_read_again(
-    server: StandIn, lease: KubernetesLease, tmp_path: Path
-) -> None:
-    """A rotated token is used from the next request on, without a 401 first."""
+def test_a_changed_token_is_used(server: StandIn, lease: KubernetesLease, tmp_path: Path) -> None:
+    """After the token file has changed, the next request uses the new token, without a 401."""
     (tmp_path / "new").write_text("second\n")
     (tmp_path / "new").replace(tmp_path / "token")
     server.play = only_second
@@ -181,10 +181,10 @@ def test_a_token_that_changed_is_read_again(
     assert len(server.seen) == 1
 
 
-def test_an_unaccepted_token_is_read_again_and_tried_once_more(
+def test_after_a_401_the_token_is_read_again(
     server: StandIn, lease: KubernetesLease, tmp_path: Path
 ) -> None:
-    """A token that arrives while the old one is being refused is found by the second try."""
+    """After a 401, the token file is read again, and the request is repeated once."""
 
     def rotate(request: Request) -> None:
         (tmp_path / "token").write_text("second")
@@ -198,8 +198,8 @@ def test_an_unaccepted_token_is_read_again_and_tried_once_more(
     ]
 
 
-def test_a_token_that_stays_unaccepted_is_told(server: StandIn, lease: KubernetesLease) -> None:
-    """Two tries, then an error that names where the credentials come from."""
+def test_a_second_401_is_an_error(server: StandIn, lease: KubernetesLease) -> None:
+    """After a second 401, the error gives the source of the credentials."""
     server.play = lambda request: request.answer(401)
     problem, _ = problem_of(lease.read)
     assert problem.reason == "unauthorized"
@@ -207,8 +207,8 @@ def test_a_token_that_stays_unaccepted_is_told(server: StandIn, lease: Kubernete
     assert len(server.seen) == 2
 
 
-def test_something_else_than_a_lease_is_told(server: StandIn, lease: KubernetesLease) -> None:
-    """A login page or a proxy that answers 200 to everything is not taken for a free lease."""
+def test_an_answer_without_a_lease_is_an_error(server: StandIn, lease: KubernetesLease) -> None:
+    """An answer that is not a Lease, such as a login page, does not count as a free lease."""
     server.play = lambda request: request.answer(200, {"hello": "world"})
     assert "with a Lease: check whether a proxy" in str(problem_of(lease.read)[0])
     server.play = lambda request: request.answer(404, {"hello": "world"})
@@ -216,23 +216,23 @@ def test_something_else_than_a_lease_is_told(server: StandIn, lease: KubernetesL
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"metadata":' * 100_000, b"\xff", b"7"])
-def test_an_answer_that_is_no_object_is_told(
+def test_an_answer_that_is_not_an_object_is_an_error(
     server: StandIn, lease: KubernetesLease, body: bytes
 ) -> None:
-    """However deep it is nested, it is an error like others."""
+    """An answer that is not a JSON object is an error, also if it is deeply nested."""
     server.play = raw(body)
     assert "with a Lease: check whether a proxy" in str(problem_of(lease.read)[0])
 
 
 @pytest.mark.parametrize("is_packed", [False, True])
-def test_an_endless_answer_is_not_read(
+def test_an_answer_that_is_too_large_is_an_error(
     server: StandIn,
     lease: KubernetesLease,
     monkeypatch: pytest.MonkeyPatch,
     *,
     is_packed: bool,
 ) -> None:
-    """As much as an API server can hold is read, also unpacked, and no more."""
+    """Reading stops at the size limit, which also holds for the decompressed size."""
     monkeypatch.setattr(cluster, "MOST_BYTES", 1 << 20)
     body = b" " * (1 << 20) + json.dumps(LEASE).encode()
     packed = {"Content_Encoding": "gzip"} if is_packed else {}
@@ -245,10 +245,10 @@ def test_an_endless_answer_is_not_read(
     assert lease.read().version == "7"
 
 
-def test_an_endless_line_of_a_watch_is_not_read(
+def test_an_event_that_is_too_large_ends_the_watch(
     server: StandIn, lease: KubernetesLease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An event without end ends the watch, not the memory."""
+    """An event that exceeds the size limit ends the watch, and does not stay in memory."""
     monkeypatch.setattr(cluster, "MOST_BYTES", 1 << 20)
 
     server.play = endless
@@ -259,10 +259,10 @@ def test_an_endless_line_of_a_watch_is_not_read(
 
 
 @pytest.mark.parametrize("line", [b"[" * 100_000, b"7", b"{}", b"nothing", b'{"type":"ADDED"}'])
-def test_an_odd_event_of_a_watch_is_no_news(
+def test_an_invalid_event_of_a_watch_reports_nothing(
     server: StandIn, lease: KubernetesLease, line: bytes
 ) -> None:
-    """It is passed over, or ends the watch with an error: what it means is found by reading."""
+    """An invalid event is skipped, or ends the watch with an error; no change is reported."""
 
     def play(request: Request) -> None:
         request.begin_watch()
@@ -278,7 +278,7 @@ def test_an_odd_event_of_a_watch_is_no_news(
 def test_a_lease_for_weeks_can_be_watched(
     server: StandIn, lease: KubernetesLease, duration_s: int
 ) -> None:
-    """Such a duration is no time that a socket can be told to wait: the second would be 0.7 s."""
+    """A very long lease duration is no socket timeout: as one, 4,294,968 s would be 0.7 s."""
     spec = {**LEASE["spec"], "leaseDurationSeconds": duration_s}
 
     def play(request: Request) -> None:
@@ -295,10 +295,10 @@ def test_a_lease_for_weeks_can_be_watched(
     assert len(reported) == 2
 
 
-def test_a_plugin_that_is_slower_than_a_request_is_waited_for(
+def test_a_slow_credential_plugin_does_not_run_again(
     server: StandIn, lease: KubernetesLease, tmp_path: Path
 ) -> None:
-    """Requests fail meanwhile, and a later one has its credentials."""
+    """While a credential plugin runs, requests fail; a later request has its token."""
     plugin = tmp_path / "plugin"
     credential = {
         "apiVersion": "client.authentication.k8s.io/v1",
@@ -343,10 +343,10 @@ def test_a_plugin_that_is_slower_than_a_request_is_waited_for(
         ("current-context: c\ncontexts: [{name: c}]\nclusters: [{}]", "cluster None has no server"),
     ],
 )
-def test_a_kubeconfig_that_goes_bad_is_told(
+def test_an_invalid_kubeconfig_is_reported(
     server: StandIn, lease: KubernetesLease, tmp_path: Path, bad: str, told: str
 ) -> None:
-    """A file that is broken while running gives its own error, and no request; mended, it works."""
+    """If the kubeconfig becomes invalid, no request is sent; after its repair, requests work."""
     whole = (tmp_path / "kubeconfig").read_text()
     (tmp_path / "kubeconfig").write_text(bad)
     problem, _ = problem_of(lease.read)
@@ -362,7 +362,7 @@ def test_a_pods_service_account_is_used(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In a pod, server, CA, token and namespace come from environment and mounted files."""
+    """In a pod, server, CA, token and namespace come from the environment and mounted files."""
     stand_in, certificate = StandIn(), make_certificate("IP:127.0.0.1")
     with_tls(stand_in, certificate)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
@@ -392,10 +392,10 @@ print(lease.read().version, "kubernetes" in sys.modules)
 """
 
 
-def test_a_pod_has_no_need_of_the_kubernetes_package(
+def test_a_pod_does_not_import_the_kubernetes_package(
     make_certificate: Callable[[str], tuple[Path, Path]], tmp_path: Path
 ) -> None:
-    """Nor of its 20 MiB: requests are made without it."""
+    """In a pod, requests work without importing the kubernetes package, which takes 20 MiB."""
     stand_in, certificate = StandIn(), make_certificate("IP:127.0.0.1")
     with_tls(stand_in, certificate)
     (tmp_path / "ca.crt").write_bytes(certificate[1].read_bytes())
@@ -417,7 +417,7 @@ def test_a_pod_has_no_need_of_the_kubernetes_package(
 
 
 def watch(lease: KubernetesLease) -> tuple[list[ObservedLease | None], Exception | None]:
-    """Watch from version 6 on; return what was reported, and how it ended."""
+    """Watch from version 6 on; return the reported changes, and the error or None."""
     reported: list[ObservedLease | None] = []
     try:
         lease.watch(ObservedLease(RECORD, "6"), reported.append)
@@ -429,13 +429,13 @@ def watch(lease: KubernetesLease) -> tuple[list[ObservedLease | None], Exception
 def test_a_server_may_be_below_a_path(
     server: StandIn, lease_at: Callable[..., KubernetesLease]
 ) -> None:
-    """As where one address leads to many clusters."""
+    """The server's URL may have a path, as where one address leads to many clusters."""
     assert lease_at(f"{server.url}/k8s/clusters/c-1/").read().version == "7"
     assert server.seen[0].path.startswith("/k8s/clusters/c-1/apis/coordination.k8s.io/")
 
 
-def test_a_watch_reports_what_changes(server: StandIn, lease: KubernetesLease) -> None:
-    """Changes come with their version, a deletion as no lease, bookmarks not at all."""
+def test_a_watch_reports_changes(server: StandIn, lease: KubernetesLease) -> None:
+    """Changes are reported with their version, a deletion as no lease, bookmarks not at all."""
 
     def play(request: Request) -> None:
         request.begin_watch()
@@ -453,10 +453,10 @@ def test_a_watch_reports_what_changes(server: StandIn, lease: KubernetesLease) -
 
 
 @pytest.mark.parametrize("is_in_stream", [True, False])
-def test_a_watch_from_a_version_too_old_asks_to_read(
+def test_a_watch_from_an_old_version_reports_none(
     server: StandIn, lease: KubernetesLease, *, is_in_stream: bool
 ) -> None:
-    """410, as an answer or as an event, means that changes are lost: read, and watch again."""
+    """After a 410, as an answer or an event, the watch reports None: the lease must be read."""
 
     def play(request: Request) -> None:
         if not is_in_stream:
@@ -471,18 +471,18 @@ def test_a_watch_from_a_version_too_old_asks_to_read(
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])
-def test_a_watch_that_is_refused_is_told(
-    server: StandIn, lease: KubernetesLease, status: int
-) -> None:
-    """A watch that may not begin ends with the same errors as other requests."""
+def test_a_refused_watch_is_an_error(server: StandIn, lease: KubernetesLease, status: int) -> None:
+    """If the server refuses a watch, the error is that of other requests."""
     server.play = lambda request: request.answer(status)
     reported, error = watch(lease)
     assert reported == []
     assert f"({status})" in str(error)
 
 
-def test_a_watch_that_falls_silent_is_given_up(server: StandIn, lease: KubernetesLease) -> None:
-    """While someone holds the lease, silence for its duration means a dead watch."""
+def test_a_silent_watch_ends_after_the_lease_duration(
+    server: StandIn, lease: KubernetesLease
+) -> None:
+    """While the lease is held, a watch without events for the lease duration is an error."""
     short = {**LEASE, "spec": {**LEASE["spec"], "leaseDurationSeconds": 1}}
 
     def play(request: Request) -> None:
@@ -499,8 +499,8 @@ def test_a_watch_that_falls_silent_is_given_up(server: StandIn, lease: Kubernete
     assert took_s >= 1.0
 
 
-def test_a_free_lease_may_be_silent_for_long(server: StandIn, lease: KubernetesLease) -> None:
-    """Nobody writes to a lease that nobody holds: its watch stays, until it is closed."""
+def test_a_watch_of_a_free_lease_may_be_silent(server: StandIn, lease: KubernetesLease) -> None:
+    """While the lease is free, a watch without events goes on until it is closed."""
     free = lease_object.lease_of(LeaseRecord(), LEASE, "pod-1")
 
     def play(request: Request) -> None:
@@ -523,16 +523,14 @@ def test_a_free_lease_may_be_silent_for_long(server: StandIn, lease: KubernetesL
     lease.close()
 
 
-def test_closing_a_watch_leaves_requests_alone(server: StandIn, lease: KubernetesLease) -> None:
-    """The watch has a connection of its own."""
+def test_closing_a_watch_does_not_affect_requests(server: StandIn, lease: KubernetesLease) -> None:
+    """Closing a watch does not affect requests, because the watch has its own connection."""
     lease.close()
     assert lease.read().version == "7"
 
 
-def test_a_write_keeps_the_object_that_a_watch_has_shown(
-    server: StandIn, lease: KubernetesLease
-) -> None:
-    """The version and the labels that are written back are those of the watch's event."""
+def test_a_write_keeps_the_object_of_the_watch(server: StandIn, lease: KubernetesLease) -> None:
+    """A write sends the version and the labels of the watch's last event."""
     metadata = {**LEASE["metadata"], "resourceVersion": "8", "labels": {"l": "1"}}
 
     def play(request: Request) -> None:
@@ -548,8 +546,11 @@ def test_a_write_keeps_the_object_that_a_watch_has_shown(
     assert (written["resourceVersion"], written["labels"]) == ("8", {"l": "1"})
 
 
-def test_a_watch_in_pieces_of_one_byte_takes_no_longer_for_a_longer_line() -> None:
-    """400,000 pieces of one line; copied for each, they would take half a minute."""
+def test_reading_a_line_in_single_bytes_takes_linear_time() -> None:
+    """Reading a line takes linear time.
+
+    If each of its 400,000 pieces were copied, it would take half a minute.
+    """
 
     class Drip:
         def stream(self) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Core files of this program's processes, which would have its passwords: none is written."""
+"""Core files: the processes of this program write none, since they would contain passwords."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _LARGE = 1 << 30
 def run(
     code: str, folder: Path, soft: int = _LARGE, hard: int = resource.RLIM_INFINITY
 ) -> subprocess.CompletedProcess[str]:
-    """Run Python in a folder with these limits for core files."""
+    """Run Python code in a folder with these limits for core files."""
     if resource.getrlimit(resource.RLIMIT_CORE)[1] not in (hard, resource.RLIM_INFINITY):
         pytest.skip("this user may not have core files")
     return subprocess.run(
@@ -51,7 +51,7 @@ def run(
 
 
 def cores(folder: Path) -> list[Path]:
-    """Return the files that are in the folder now: cores, as the kernel names them by default."""
+    """Return the files in the folder, where the kernel writes core files by default."""
     return list(folder.iterdir())
 
 
@@ -60,8 +60,8 @@ def cores(folder: Path) -> list[Path]:
     reason="cores do not go to the folder of the process here",
 )
 @pytest.mark.parametrize("is_forbidden", [True, False], ids=["forbidden", "not forbidden"])
-def test_a_process_that_dies_leaves_no_core(tmp_path: Path, is_forbidden: bool) -> None:
-    """Without the limit there is one, with the password in it."""
+def test_forbid_prevents_core_files(tmp_path: Path, is_forbidden: bool) -> None:
+    """After `forbid`, a crash writes no core file; without it, the core contains the password."""
     first = "core_files.forbid()" if is_forbidden else ""
     assert run(DIES.format(first=first), tmp_path).returncode == -signal.SIGABRT
     found = cores(tmp_path)
@@ -70,11 +70,14 @@ def test_a_process_that_dies_leaves_no_core(tmp_path: Path, is_forbidden: bool) 
 
 
 @pytest.mark.parametrize("soft", [0, 1, _LARGE])
-def test_prometheus_gets_the_limit_that_was_given(tmp_path: Path, soft: int) -> None:
-    """Other children have ours; this program executed again has the one of before, as the first."""
+def test_prometheus_gets_the_original_core_limit(tmp_path: Path, soft: int) -> None:
+    """With `dumps_core`, a child gets the original limit; other children get the low limit.
+
+    `restore_limit` restores the original limit before the program executes itself again.
+    """
     assert run(STARTS, tmp_path, soft).stdout == f"1 {soft} {soft}"
 
 
-def test_a_hard_limit_of_none_is_no_error(tmp_path: Path) -> None:
-    """It cannot be raised to what is wanted, and there is no need."""
+def test_a_hard_core_limit_of_zero_is_no_error(tmp_path: Path) -> None:
+    """If the hard limit is 0, it stays 0 for all processes, without an error."""
     assert run(STARTS, tmp_path, 0, 0).stdout == "0 0 0"

@@ -1,4 +1,4 @@
-"""The Grafana dashboard as a file; what its queries give is in tests/real."""
+"""The file of the Grafana dashboard; tests/real runs its queries."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ DASHBOARD: dict[str, Any] = json.loads(FILE.read_text())
 PANELS: list[dict[str, Any]] = [each for each in DASHBOARD["panels"] if each["type"] != "row"]
 BROUGHT_BY_GRAFANA = {"timeseries", "stat", "state-timeline"}
 
-# Told only by those that fetch targets.
+# Only replicas that fetch targets expose these.
 OF_TARGETS = {
     "prometheus_elector_targets_last_success_time_seconds",
     "prometheus_elector_targets_queue_unannounced_changes",
 }
 
-# Told only by those with the gate.
+# Only replicas with the gate expose these. The dashboard omits those in NOT_SHOWN.
 NOT_SHOWN = ("held_since_timestamp_seconds", "batches_released_total", "passed_bytes_total")
 OF_GATE = {name for name in METRICS if name.startswith("prometheus_elector_gate_")}
 
 
 def expressions() -> Iterator[str]:
-    """Yield every PromQL expression of rules and dashboard."""
+    """Yield every PromQL expression of the rules and the dashboard."""
     for panel in PANELS:
         yield from (target["expr"] for target in panel["targets"])
     for group in yaml.safe_load(RULES.read_text())["groups"]:
@@ -43,7 +43,7 @@ def expressions() -> Iterator[str]:
 
 
 def metrics_in(expression: str) -> set[str]:
-    """Return the names of Prometheus' and our metrics, a histogram's without its series' ending."""
+    """Return the metric names in an expression; for a histogram, without the suffix."""
     names = re.findall(r"\bprometheus_\w+", expression)
     return {
         name if name in METRICS else re.sub(r"_(bucket|sum|count)$", "", name) for name in names
@@ -51,20 +51,23 @@ def metrics_in(expression: str) -> set[str]:
 
 
 def test_no_query_selects_a_bucket_or_quantile() -> None:
-    """A 3.x stores `le="1"` as `le="1.0"`, and a native histogram has no such label at all."""
+    """No query selects `le` or `quantile`.
+
+    A 3.x stores `le="1"` as `le="1.0"`, and a native histogram has no such label.
+    """
     for expression in expressions():
         assert not re.search(r"\b(le|quantile)\s*[!=]", expression)
 
 
-def test_the_script_writes_it() -> None:
-    """`scripts/render-k8s` was run after the last change of the script."""
+def test_dashboard_file_is_up_to_date() -> None:
+    """The dashboard file equals the output of its script: `scripts/render-k8s` was run."""
     argv = [sys.executable, str(CHECKOUT / "scripts/dashboard.py")]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert done.stdout == FILE.read_text()
 
 
-def test_every_metric_is_one_of_the_product() -> None:
-    """No alert and no panel asks for a metric of ours that there is not."""
+def test_queries_use_existing_metrics() -> None:
+    """Alerts and panels use only existing metrics, and nearly all of the gate's."""
     used = set[str]().union(*map(metrics_in, expressions()))
     ours = {name for name in used if name.startswith("prometheus_elector_")}
     assert len(ours) > 30
@@ -77,8 +80,8 @@ def test_every_metric_is_one_of_the_product() -> None:
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
-def test_panel(panel: dict[str, Any]) -> None:
-    """Each is of a kind that Grafana brings, explains itself, and asks the chosen data source."""
+def test_panel_is_valid(panel: dict[str, Any]) -> None:
+    """Each panel has a built-in type and a description, and queries the selected data source."""
     assert panel["type"] in BROUGHT_BY_GRAFANA
     assert panel["description"].endswith(".")
     assert panel["targets"]
@@ -90,8 +93,8 @@ def test_panel(panel: dict[str, Any]) -> None:
         assert not re.search(r"[{\[][@~][}\]]", target["expr"])
 
 
-def test_panels_have_places_of_their_own() -> None:
-    """No two overlap, none sticks out, and numbers and titles are given once."""
+def test_panels_do_not_overlap() -> None:
+    """Panels do not overlap or exceed the width; their ids and titles are unique."""
     for one, other in itertools.combinations(DASHBOARD["panels"], 2):
         a, b = one["gridPos"], other["gridPos"]
         beside = a["x"] + a["w"] <= b["x"] or b["x"] + b["w"] <= a["x"]
@@ -101,8 +104,8 @@ def test_panels_have_places_of_their_own() -> None:
     assert all(each["gridPos"]["x"] + each["gridPos"]["w"] <= 24 for each in DASHBOARD["panels"])
 
 
-def test_variables() -> None:
-    """Data source, cluster, namespace and job can be chosen."""
+def test_variables_are_defined_and_used() -> None:
+    """The variables are data source, cluster, namespace and job, and panels use each of them."""
     names = [each["name"] for each in DASHBOARD["templating"]["list"]]
     assert names == ["datasource", "cluster", "namespace", "job"]
     used = set(re.findall(r"\$\{?(\w+)", json.dumps(PANELS)))

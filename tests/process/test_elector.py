@@ -1,4 +1,4 @@
-"""The elector with threads and a clock that are real."""
+"""The elector with real threads and the real clock."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HELD = ObservedLease(LeaseRecord("other", 15.0, "t", "t", 0), "1")
 
 
 class WatchedLock(LeaseLock):
-    """A lease that another one holds; each watch ends at once."""
+    """A lease that another replica holds; each watch ends at once."""
 
     def __init__(self) -> None:
         self.watches: list[tuple[float, object, object]] = []
@@ -35,19 +35,19 @@ class WatchedLock(LeaseLock):
         self.was_watched_often = threading.Event()
 
     def describe(self) -> str:
-        """Return its name."""
+        """Return the name of the lease."""
         return "lease"
 
     def read(self) -> ObservedLease:
-        """Return the other's record."""
+        """Return the record of the other holder."""
         return HELD
 
     def write(self, record: LeaseRecord, version: str | None) -> ObservedLease:
-        """Never happen: the other one holds it."""
+        """Fail, because another replica holds the lease."""
         raise AssertionError(record, version)
 
     def watch(self, seen: ObservedLease, on_change: Callable[[ObservedLease | None], None]) -> None:
-        """Note when, and end."""
+        """Record the time, and return."""
         self.watches.append((clock.now(), seen, on_change))
         if len(self.watches) > 1:
             self.was_watched_again.set()
@@ -55,11 +55,11 @@ class WatchedLock(LeaseLock):
             self.was_watched_often.set()
 
     def close(self) -> None:
-        """Have nothing to end."""
+        """Do nothing, because no watch lasts."""
 
 
 class SlowLock(WatchedLock):
-    """A free lease, whose first write is answered late."""
+    """A free lease whose first write is answered late."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,11 +67,11 @@ class SlowLock(WatchedLock):
         self.is_asked, self.may_answer = threading.Event(), threading.Event()
 
     def read(self) -> ObservedLease:
-        """Return that nobody has ever held it."""
+        """Return a lease that nobody has ever held."""
         return ObservedLease(None)
 
     def write(self, record: LeaseRecord, version: str | None) -> ObservedLease:
-        """Note who is to hold it, and answer when that is permitted."""
+        """Record the holder, and answer when the test permits it."""
         self.holders.append(record.holder)
         self.is_asked.set()
         assert self.may_answer.wait(LIMIT_S)
@@ -79,7 +79,7 @@ class SlowLock(WatchedLock):
 
 
 class LeftLock(SlowLock):
-    """A lease whose last holder, with another clock, has released it."""
+    """A lease that its last holder, with a different clock, has released."""
 
     def __init__(self, marks: dict[str, int]) -> None:
         super().__init__()
@@ -92,20 +92,20 @@ class LeftLock(SlowLock):
         return ObservedLease(record, "1")
 
     def write(self, record: LeaseRecord, version: str | None) -> ObservedLease:
-        """Note the marks."""
+        """Record the marks."""
         self.marks.put(dict(record.marks))
         return super().write(record, version)
 
 
 class RefusedLock(WatchedLock):
-    """A lease that another one holds; its first watches are refused, and the next one lasts."""
+    """A lease that another replica holds; its first watches are refused, and the next one lasts."""
 
     def __init__(self) -> None:
         super().__init__()
         self.closed = threading.Event()
 
     def watch(self, seen: ObservedLease, on_change: Callable[[ObservedLease | None], None]) -> None:
-        """Refuse as the API server does, except one."""
+        """Refuse the first two watches as the API server does."""
         super().watch(seen, on_change)
         if len(self.watches) < 3:
             raise LeaseUnavailable("p may not watch", "forbidden")
@@ -117,7 +117,7 @@ class RefusedLock(WatchedLock):
 
 
 def in_thread(name: str, run: Callable[[], None]) -> None:
-    """Start a thread, as the group of threads does."""
+    """Start a thread as the program's group of threads does."""
     threading.Thread(target=run, name=name).start()
 
 
@@ -130,7 +130,7 @@ def running(
     start: Callable[[str, Callable[[], None]], None],
     report: Callable[[Reported], None] = lambda _: None,
 ) -> Iterator[Elector]:
-    """Run an elector that contends, in a thread."""
+    """Run an elector that contends for the lease, in a thread."""
     elector = Elector(lock, TERMS, report, start)
     elector.instruct(Stance.CONTEND, clock.now())
     thread = threading.Thread(target=elector.run)
@@ -142,8 +142,11 @@ def running(
         thread.join(LIMIT_S)
 
 
-def test_a_watch_that_ends_is_followed_by_another_after_the_pause() -> None:
-    """Meanwhile, a standby would not notice that the leader has released the lease."""
+def test_a_new_watch_starts_soon_after_one_ends() -> None:
+    """A new watch starts after a short pause.
+
+    Without a watch, a standby would not notice that the leader has released the lease.
+    """
     lock = WatchedLock()
     with running(lock, in_thread):
         assert lock.was_watched_again.wait(LIMIT_S)
@@ -151,7 +154,7 @@ def test_a_watch_that_ends_is_followed_by_another_after_the_pause() -> None:
 
 
 def test_the_time_of_a_report_is_wall_time() -> None:
-    """The marks on the lease are compared with it."""
+    """Reports have wall time, because it is compared with the marks on the lease."""
     reports: queue.Queue[Reported] = queue.Queue()
     began = clock.wall()
     with running(WatchedLock(), in_thread, reports.put):
@@ -160,8 +163,11 @@ def test_the_time_of_a_report_is_wall_time() -> None:
         assert began <= report.time <= clock.wall()
 
 
-def test_a_mark_of_a_clock_that_was_far_ahead_is_not_written_again() -> None:
-    """Otherwise it would be believed once its time has come near."""
+def test_a_mark_far_in_the_future_is_removed() -> None:
+    """A mark far in the future is not written again.
+
+    Otherwise it would count as valid once its time is near.
+    """
     past, far = round(clock.wall() * 1000), round(clock.wall() * 1000) + 3_600_000
     lock = LeftLock({"past": past, "far": far})
     with running(lock, in_thread):
@@ -172,7 +178,10 @@ def test_a_mark_of_a_clock_that_was_far_ahead_is_not_written_again() -> None:
 def test_the_pause_grows_if_watches_end_at_once(
     monkeypatch: pytest.MonkeyPatch, shortest_s: float, is_growing: bool
 ) -> None:
-    """As behind a proxy that closes streams; the API server is not asked many times a second."""
+    """The pause grows if watches end at once, as behind a proxy that closes streams.
+
+    The API server does not get many requests a second.
+    """
     monkeypatch.setattr(module, "SHORTEST_WATCH_S", shortest_s)
     lock = WatchedLock()
     with running(lock, in_thread):
@@ -182,8 +191,8 @@ def test_the_pause_grows_if_watches_end_at_once(
     assert (began_at[4] - began_at[0] >= 6.0) is is_growing
 
 
-def test_a_watch_that_there_is_no_thread_for_is_tried_again() -> None:
-    """The elector goes on meanwhile: the watch only saves time."""
+def test_a_watch_without_a_thread_is_retried() -> None:
+    """If no thread can be started for a watch, the elector goes on and retries the watch."""
     lock = WatchedLock()
     refused = threading.Event()
 
@@ -197,10 +206,13 @@ def test_a_watch_that_there_is_no_thread_for_is_tried_again() -> None:
         assert lock.was_watched_again.wait(LIMIT_S)
 
 
-def test_a_right_to_watch_that_is_missing_is_told_until_it_is_there(
+def test_a_forbidden_watch_is_reported_until_it_works(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nothing else shows it: the elector goes on, and finds changes later. It warns once."""
+    """A forbidden watch is reported until a watch works, and logged once.
+
+    The lease can still be used: the elector finds changes later.
+    """
     monkeypatch.setattr(module, "WATCH_LASTS_S", 0.1)
     lock, told = RefusedLock(), list[str]()
 
@@ -217,8 +229,8 @@ def test_a_right_to_watch_that_is_missing_is_told_until_it_is_there(
     assert vars(record)["reason"] == "p may not watch"
 
 
-def test_a_holder_does_not_complain_of_a_watch_that_it_does_not_need() -> None:
-    """It was refused before; whether it still would be is not known."""
+def test_a_holder_reports_no_watch_problem() -> None:
+    """When the replica holds the lease, an earlier watch problem is no longer reported."""
     elector = Elector(SlowLock(), TERMS, lambda _: None, in_thread)
     elector._view = LeaseView(renewed_at=clock.now(), watch_problem="p may not watch")
     elector._start_or_end_watch()
@@ -228,10 +240,11 @@ def test_a_holder_does_not_complain_of_a_watch_that_it_does_not_need() -> None:
 @pytest.mark.parametrize(
     ("stance", "holders"), [(Stance.RELEASE, ["one", ""]), (Stance.HOLD, ["one"])]
 )
-def test_a_lease_that_is_acquired_during_the_end_is_released_if_that_is_the_order(
-    stance: Stance, holders: list[str]
-) -> None:
-    """Prometheus has exited meanwhile: the others need not wait until the lease expires."""
+def test_a_lease_acquired_at_the_end_is_released(stance: Stance, holders: list[str]) -> None:
+    """A lease that is acquired while the elector ends is released if the stance is RELEASE.
+
+    Prometheus has exited meanwhile: the others need not wait until the lease expires.
+    """
     lock = SlowLock()
     with running(lock, in_thread) as elector:
         assert lock.is_asked.wait(LIMIT_S)

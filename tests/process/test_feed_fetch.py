@@ -1,4 +1,4 @@
-"""Fetching from a server that answers as Promgen does, and in every wrong way."""
+"""Fetching from a server that answers as Promgen does, or with errors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MOST = 1 << 20
 
 @pytest.fixture
 def server() -> Iterator[Promgen]:
-    """Run one without TLS."""
+    """Run a server without TLS."""
     part = Promgen()
     part.bodies = {TARGETS: BODY, RULES: promgen.rules()}
     yield part
@@ -48,7 +48,7 @@ def server() -> Iterator[Promgen]:
 def fetcher(
     access: PrometheusAccess | None = None, limit_s: float = LIMIT_S, most: int = MOST
 ) -> Fetcher:
-    """Return what fetches."""
+    """Return a fetcher."""
     return Fetcher(access or PrometheusAccess(is_proxied=True), limit_s, most)
 
 
@@ -58,22 +58,22 @@ def targets_of(server: Promgen, path: str = TARGETS) -> Feed:
 
 
 def failure(server: Promgen, act: Callable[[Any], None], **options: Any) -> FetchFailed:
-    """Return how a fetch fails when the server acts so."""
+    """Return the error of a fetch when the server answers like this."""
     server.act = act
     with pytest.raises(FetchFailed) as caught:
         fetcher(**options).fetch(targets_of(server))
     return caught.value
 
 
-def test_a_good_answer_is_whole(server: Promgen) -> None:
-    """The body comes as it was sent, from the path and query that were named."""
+def test_a_fetch_returns_the_body(server: Promgen) -> None:
+    """A fetch requests the feed's path and query, and returns the body unchanged."""
     server.bodies[f"{TARGETS}?x=1"] = b"[]"
     assert fetcher().fetch(targets_of(server)).body == BODY
     assert fetcher().fetch(targets_of(server, f"{TARGETS}?x=1")).body == b"[]"
 
 
-def test_what_is_known_is_not_sent_again(server: Promgen) -> None:
-    """With the validators of the answer before, nothing comes; of another, all does."""
+def test_validators_avoid_an_unchanged_body(server: Promgen) -> None:
+    """With the validators of the last answer, an unchanged body is not sent again."""
     first = fetcher().fetch(targets_of(server))
     assert first.validators.etag
     assert fetcher().fetch(targets_of(server), first.validators).body is None
@@ -81,8 +81,8 @@ def test_what_is_known_is_not_sent_again(server: Promgen) -> None:
     assert server.statuses == [200, 304, 200]
 
 
-def test_the_time_of_the_last_change_is_said_as_it_came(server: Promgen) -> None:
-    """Last-Modified is given back word for word."""
+def test_last_modified_is_sent_back_unchanged(server: Promgen) -> None:
+    """If-Modified-Since is exactly the text of the server's Last-Modified."""
     said = "Wed, 21 Oct 2015 07:28:00 GMT"
     server.act = lambda to: promgen.answer(to, BODY, Last_Modified=said)
     known = fetcher().fetch(targets_of(server)).validators
@@ -91,7 +91,10 @@ def test_the_time_of_the_last_change_is_said_as_it_came(server: Promgen) -> None
 
 
 def test_a_change_in_the_second_of_the_answer_is_fetched(server: Promgen) -> None:
-    """A second change in that second would have the same time, so all is requested again."""
+    """A Last-Modified in the second of the answer is not used.
+
+    A second change in that second would have the same time.
+    """
 
     def act(to: Any) -> None:
         now = to.date_time_string()
@@ -114,28 +117,26 @@ SECOND, NEXT = "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 2015 07:28:01 GMT"
     ("date", "is_safe"),
     [(NEXT, True), (SECOND, False), ("", False), ("soon", False), (f"{NEXT[:-3]}-0000", False)],
 )
-def test_the_time_of_the_last_change_is_used_once_its_second_is_over(
-    date: str, is_safe: bool
-) -> None:
-    """By the server's own clock; without that, it is not known."""
+def test_last_modified_must_be_older_than_the_answer(date: str, is_safe: bool) -> None:
+    """Last-Modified is used only if the Date header of the same answer is later."""
     assert last_modified_if_safe(SECOND, date) == (SECOND if is_safe else "")
     assert last_modified_if_safe("", date) == ""
 
 
 def twice(packed: bytes) -> Callable[[Any], None]:
-    """Return what answers with two members of gzip, of which many a client takes only one."""
+    """Return a function that answers with two gzip members, of which many clients read only one."""
     return lambda to: promgen.answer(to, packed * 2, Content_Encoding="gzip")
 
 
 def filled(packed: bytes, size: int) -> bytes:
-    """Return the same member of gzip with a file name so long that it has this size (RFC 1952)."""
+    """Return the gzip member with a file name that extends it to this size (RFC 1952)."""
     name = b"n" * (size - len(packed) - 1) + b"\0"
     return packed[:3] + b"\x08" + packed[4:10] + name + packed[10:]
 
 
 @pytest.mark.parametrize("path", [TARGETS, RULES])
 def test_gzip_is_unpacked(server: Promgen, path: str) -> None:
-    """It is asked for, and what comes is the body."""
+    """The request accepts gzip, and the fetch returns the decompressed body."""
     server.act = promgen.packed(BODY * 100)
     assert fetcher().fetch(targets_of(server, path)).body == BODY * 100
     assert server.requests[0][1]["Accept-Encoding"] == "gzip"
@@ -165,22 +166,25 @@ def test_gzip_is_unpacked(server: Promgen, path: str) -> None:
         (lambda to: to.wfile.write(b"no HTTP\r\n\r\n"), "incomplete", "cannot be read"),
     ],
 )
-def test_every_other_answer_is_none(
+def test_invalid_answers_fail_with_a_reason(
     server: Promgen, act: Callable[[Any], None], reason: str, said: str
 ) -> None:
-    """Each has its reason, for people and for metrics."""
+    """Every invalid answer fails with a message, and with a reason for metrics."""
     error = failure(server, act)
     assert (error.reason, said in str(error)) == (reason, True), str(error)
 
 
 @pytest.mark.parametrize("act", [promgen.dripping, lambda to: to.server.ends.wait(60)])
-def test_time_is_bounded_in_all(server: Promgen, act: Callable[[Any], None]) -> None:
-    """A body that comes byte by byte is given up like one that does not come at all."""
+def test_a_fetch_ends_at_its_time_limit(server: Promgen, act: Callable[[Any], None]) -> None:
+    """A body that arrives slowly and a missing answer both end at the time limit."""
     assert failure(server, act, limit_s=0.5, most=MOST).reason == "timeout"
 
 
-def test_rules_have_to_say_where_they_end(server: Promgen) -> None:
-    """Half of them could be taken for the whole; targets end with a bracket."""
+def test_rules_require_a_content_length(server: Promgen) -> None:
+    """Rules without Content-Length fail, because a part of them could look complete.
+
+    Targets end with a bracket, and need none.
+    """
     server.act = promgen.without_length(promgen.rules())
     with pytest.raises(FetchFailed, match="no Content-Length"):
         fetcher().fetch(Feed(f"{server.url}{RULES}", "/none/r.yml"))
@@ -188,8 +192,8 @@ def test_rules_have_to_say_where_they_end(server: Promgen) -> None:
     assert fetcher().fetch(targets_of(server)).body == BODY
 
 
-def test_nobody_there_is_told() -> None:
-    """A port where nobody listens."""
+def test_a_closed_port_is_reported() -> None:
+    """If no server listens on the port, the reason is unreachable."""
     with pytest.raises(FetchFailed) as caught:
         fetcher().fetch(Feed(f"http://127.0.0.1:{free_port()}/", "/none/t.json"))
     assert caught.value.reason == "unreachable"
@@ -212,8 +216,8 @@ except FetchFailed as error:
 """
 
 
-def test_a_little_gzip_that_unpacks_to_very_much_is_stopped_in_time(server: Promgen) -> None:
-    """512 MB are not unpacked where there is memory for the half, and a limit of 1 MB."""
+def test_a_gzip_bomb_is_stopped_at_the_size_limit(server: Promgen) -> None:
+    """A small gzip body of 512 MiB fails at the limit of 1 MiB, with 256 MiB of free memory."""
     packer = zlib.compressobj(1, wbits=16 + zlib.MAX_WBITS)
     block = bytes(1 << 20)
     bomb = b"".join(packer.compress(block) for _ in range(512)) + packer.flush()
@@ -233,13 +237,13 @@ def test_a_little_gzip_that_unpacks_to_very_much_is_stopped_in_time(server: Prom
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
-    """Give a CA."""
+    """Return a CA."""
     return Authority(tmp_path / "authority")
 
 
 @pytest.fixture
 def secured(authority: Authority) -> Iterator[Promgen]:
-    """Run one with TLS, that knows its clients by their certificates where they show one."""
+    """Run a server with TLS that identifies clients by a certificate if they have one."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue("server", names="DNS:promgen.test").paths)
     part = Promgen(context)
@@ -249,32 +253,34 @@ def secured(authority: Authority) -> Iterator[Promgen]:
 
 
 def access(folder: Path, text: str) -> PrometheusAccess:
-    """Return the access that a file gives."""
+    """Return the access that a configuration file with this text defines."""
     path = folder / "http.yml"
     path.write_text(text)
     return PrometheusAccess(str(path), is_proxied=True)
 
 
-def test_over_tls_with_a_password(tmp_path: Path, secured: Promgen, authority: Authority) -> None:
-    """CA, name and password are those of the file."""
+def test_tls_and_password_of_the_file_are_used(
+    tmp_path: Path, secured: Promgen, authority: Authority
+) -> None:
+    """A fetch uses the CA, the server name and the password of the configuration file."""
     tls = f"tls_config: {{ca_file: {authority.file}, server_name: promgen.test}}\n"
     asking = fetcher(access(tmp_path, f"{tls}basic_auth: {{username: a, password: b}}"))
     assert asking.fetch(targets_of(secured)).body == BODY
     assert secured.requests[0][1]["Authorization"] == "Basic YTpi"
 
 
-def test_who_is_not_trusted_is_told_with_the_cure(secured: Promgen) -> None:
-    """Without the CA nothing is asked, and where to name it is said."""
+def test_an_untrusted_certificate_gives_an_error_with_its_fix(secured: Promgen) -> None:
+    """Without the CA, nothing is requested, and the error gives the setting to correct."""
     with pytest.raises(FetchFailed, match="tls_config of --targets-http-config") as caught:
         fetcher().fetch(targets_of(secured))
     assert caught.value.reason == "tls"
     assert not secured.requests
 
 
-def test_the_environments_proxy_is_used_but_for_those_it_is_not_for(
+def test_the_proxy_of_the_environment_is_used(
     server: Promgen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A proxy gets the whole URL, and a password of its own; NO_PROXY hosts are asked directly."""
+    """The proxy gets the full URL and its own password; hosts in NO_PROXY are asked directly."""
     monkeypatch.setenv("http_proxy", server.url.replace("://", "://a:b@"))
     server.bodies[f"http://promgen.invalid{TARGETS}"] = b"[]"
     feed = Feed(f"http://promgen.invalid{TARGETS}", "/none/t.json")
@@ -299,10 +305,10 @@ def test_the_environments_proxy_is_used_but_for_those_it_is_not_for(
         ),
     ],
 )
-def test_a_proxy_in_trouble_is_told(
+def test_a_failing_proxy_is_reported(
     monkeypatch: pytest.MonkeyPatch, place: str, words: str
 ) -> None:
-    """Not the server that is behind it, and never its password."""
+    """If the proxy fails, the error is about the proxy, and does not contain its password."""
     port = free_port()
     monkeypatch.delenv("HTTPS_PROXY", raising=False)
     monkeypatch.setenv("https_proxy", place.format(port=port))
@@ -312,10 +318,10 @@ def test_a_proxy_in_trouble_is_told(
     assert "secret" not in str(caught.value)
 
 
-def test_over_tls_a_proxy_only_passes_on(
+def test_tls_goes_through_a_tunnel_of_the_proxy(
     tmp_path: Path, secured: Promgen, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is asked for a tunnel; what goes through it is between the two ends."""
+    """For an HTTPS URL, the client asks the proxy for a tunnel with CONNECT."""
     with Tunnel(secured.server_port) as tunnel:
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{tunnel.port}")
         tls = f"tls_config: {{ca_file: {authority.file}, server_name: promgen.test}}"
@@ -325,7 +331,7 @@ def test_over_tls_a_proxy_only_passes_on(
 
 
 class Tunnel:
-    """A proxy for one connection, which leads it to a port, whatever it is asked for."""
+    """A proxy for one connection, which it always forwards to the same port."""
 
     def __init__(self, to_port: int) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -358,8 +364,8 @@ class Tunnel:
                     ways[each].sendall(data)
 
 
-def test_the_file_may_speak_of_proxies_only_as_the_environment_has_them(tmp_path: Path) -> None:
-    """proxy_from_environment is so anyway; a proxy_url belongs there."""
+def test_proxy_url_is_refused_in_the_file(tmp_path: Path) -> None:
+    """The file may set proxy_from_environment; a proxy_url belongs in the environment."""
     access(tmp_path, "proxy_from_environment: true")
     with pytest.raises(ConfigurationError, match="in the environment instead"):
         access(tmp_path, "proxy_url: http://proxy")

@@ -1,4 +1,4 @@
-"""Feeds are fetched when somebody asks, who is told; tasks of Promgen ask for one or for all."""
+"""Requests to fetch feeds: their results, and the tasks of Promgen for one file or all files."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ OUTPUT = "--output={}/out.yml"
 
 
 @pytest.mark.usefixtures("unpaced")
-def test_rules_wait_until_prometheus_has_been_ready(kept: Kept) -> None:
-    """Targets do not; who asks for rules is told afterwards."""
+def test_rules_are_fetched_once_prometheus_is_ready(kept: Kept) -> None:
+    """Until Prometheus has been ready, targets are fetched but rules are not.
+
+    A request for rules is answered afterwards.
+    """
     kept.ready.clear()
     told = list[str]()
     running(kept.keeper(RULES)).ask(None, told.append)
@@ -39,8 +42,8 @@ def test_rules_wait_until_prometheus_has_been_ready(kept: Kept) -> None:
     assert kept.file(RULES).exists()
 
 
-def test_many_who_ask_at_once_are_one_fetch(kept: Kept) -> None:
-    """All get the answer of a fetch that began after they asked."""
+def test_concurrent_requests_share_one_fetch(kept: Kept) -> None:
+    """Requests during a fetch share the next one, which begins after them."""
     keeper, gate, told = kept.keeper(), threading.Event(), list[str]()
 
     def answer_late(to: Any) -> None:
@@ -60,8 +63,8 @@ def test_many_who_ask_at_once_are_one_fetch(kept: Kept) -> None:
     assert [type(event) for event in kept.events] == [FeedReported] * 2
 
 
-def test_who_asks_is_told_what_went_wrong(kept: Kept) -> None:
-    """And it is tried again soon, long before the interval has passed."""
+def test_a_failed_fetch_is_reported_and_retried(kept: Kept) -> None:
+    """A failed fetch is reported to the request, and is retried soon."""
     keeper, told = kept.keeper(interval_s=0.05), list[str]()
     kept.server.act = promgen.with_status(500)
     keeper.ask(None, told.append)
@@ -72,8 +75,11 @@ def test_who_asks_is_told_what_went_wrong(kept: Kept) -> None:
     wait_until(kept.file().exists, LIMIT_S, "it is tried again")
 
 
-def test_those_who_ask_again_and_again_are_paced(kept: Kept) -> None:
-    """Each answer makes somebody ask, as a Promgen does that saves many objects; none is lost."""
+def test_continuous_requests_are_paced(kept: Kept) -> None:
+    """If each answer causes a new request, fetches are paced, and all requests are answered.
+
+    A Promgen that saves many objects causes such requests.
+    """
     keeper, told = running(kept.keeper()), list[str]()
     wait_until(lambda: kept.events, LIMIT_S, "the first fetch is over")
     ends = clock.now() + 4 * fetch_pacing.APART_S
@@ -95,7 +101,7 @@ def test_those_who_ask_again_and_again_are_paced(kept: Kept) -> None:
 
 
 def dispatch(kept: Kept, *feeds: Feed) -> TaskDispatch:
-    """Return the dispatch of the usual three feeds, or of these."""
+    """Return a dispatch of these feeds, or of the usual three."""
     usual = [Feed(f"{kept.server.url}{api}", str(kept.file(api))) for api in (TARGETS, URLS, RULES)]
     return TaskDispatch(
         feeds or usual,
@@ -106,7 +112,7 @@ def dispatch(kept: Kept, *feeds: Feed) -> TaskDispatch:
 
 
 def done_with(at: TaskDispatch, task: Task) -> list[str]:
-    """Have a task done; return what was told of its parts."""
+    """Run a task, and return the results of its parts."""
     told = list[str]()
     parts = at.begin(task, told.append)
     wait_until(lambda: len(told) == parts, LIMIT_S, "the task is done")
@@ -117,8 +123,8 @@ def done_with(at: TaskDispatch, task: Task) -> list[str]:
     ("kind", "api"), [(FileKind.TARGETS, TARGETS), (FileKind.URLS, URLS), (FileKind.RULES, RULES)]
 )
 @pytest.mark.usefixtures("unpaced")
-def test_a_task_is_about_the_files_of_its_kind(kept: Kept, kind: FileKind, api: str) -> None:
-    """Its own file is fetched, once more than at the start; the others are not."""
+def test_a_task_fetches_the_file_of_its_kind(kept: Kept, kind: FileKind, api: str) -> None:
+    """A task fetches the file of its kind once more, and no other file."""
     at = dispatch(kept)
     wait_until(lambda: len(kept.names) >= 3, LIMIT_S, "all three are there")
     assert done_with(at, Task(kind)) == [""]
@@ -126,8 +132,11 @@ def test_a_task_is_about_the_files_of_its_kind(kept: Kept, kind: FileKind, api: 
     assert kept.server.requests[-1][0] == api
 
 
-def test_only_changes_of_promgens_files_should_have_been_announced(kept: Kept) -> None:
-    """Another server sends no message about its own, so a silent queue is no sign of anything."""
+def test_only_promgens_files_count_unannounced_changes(kept: Kept) -> None:
+    """Unannounced changes are counted only for Promgen's paths.
+
+    Other servers send no messages about their files.
+    """
     kept.server.bodies["/other"] = ONE
     other = Feed(f"{kept.server.url}/other", str(kept.folder / "other.json"))
     own = Feed(f"{kept.server.url}{TARGETS}", str(kept.file(TARGETS)))
@@ -135,16 +144,18 @@ def test_only_changes_of_promgens_files_should_have_been_announced(kept: Kept) -
 
 
 @pytest.mark.usefixtures("unpaced")
-def test_a_task_may_make_a_new_file_beside_the_others(kept: Kept) -> None:
-    """It is fetched from where that kind is, and kept from then on."""
+def test_a_task_can_add_a_file(kept: Kept) -> None:
+    """A task for a new file in a feed's folder fetches it from the URL of its kind."""
     at, path = dispatch(kept), kept.folder / "new.json"
     for _ in range(2):
         assert done_with(at, Task(FileKind.URLS, str(path))) == [""]
     assert path.read_bytes() == ONE
 
 
-def test_a_task_makes_no_other_file(kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Outside of the folders, through links, in the place of what is no feed's: nothing."""
+def test_a_task_cannot_write_other_files(
+    kept: Kept, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A task is refused if its file is outside the folders, behind a link, or not a feed's."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (kept.folder / "link").symlink_to(elsewhere)
     (kept.folder / "dangling.json").symlink_to(elsewhere / "x.json")
@@ -169,8 +180,8 @@ def test_a_task_makes_no_other_file(kept: Kept, tmp_path_factory: pytest.TempPat
     assert list(elsewhere.iterdir()) == []
 
 
-def test_a_task_for_what_no_feed_brings_is_none(kept: Kept) -> None:
-    """Only targets are kept: rules have nowhere to come from."""
+def test_a_task_of_a_kind_without_a_feed_is_refused(kept: Kept) -> None:
+    """A task for rules is refused if no feed fetches rules."""
     at = dispatch(kept, Feed(f"{kept.server.url}{TARGETS}", str(kept.file())))
     with pytest.raises(BadTask, match="no --targets-url fetches rules"):
         at.begin(Task(FileKind.RULES), lambda _problem: None)
@@ -200,10 +211,10 @@ def test_a_task_for_what_no_feed_brings_is_none(kept: Kept) -> None:
         ),
     ],
 )
-def test_what_would_keep_files_from_being_fetched_is_told_at_the_start(
+def test_wrong_feed_options_are_errors_at_the_start(
     words: tuple[str, ...], said: str, tmp_path: Path
 ) -> None:
-    """Exit status 2, with the cure, before Prometheus is started."""
+    """Options with which a feed cannot work exit with status 2 and a message."""
     (tmp_path / "prometheus.yml").write_text("scrape_configs: []\n")
     (tmp_path / "l").mkdir()
     (tmp_path / "link").symlink_to(tmp_path)
@@ -224,7 +235,7 @@ def test_what_would_keep_files_from_being_fetched_is_told_at_the_start(
     ],
 )
 def test_a_broker_needs_its_extra(url: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not installed is told at the start, with the cure; nothing is imported for it."""
+    """If a package for the broker is missing, the message gives the command that installs it."""
     assert missing_for(url) == ""
     monkeypatch.setitem(sys.modules, package, None)
     assert missing_for(url) == (

@@ -1,4 +1,4 @@
-"""Files of rules kept as a Promgen-like server says: Prometheus has to have loaded them."""
+"""Files of rules from a server like Promgen: Prometheus has to load them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from wrapper.targets.target_file import NO_RULES, unsettled_in
 AMBIGUOUS = ReloadAnswer(Verdict.REFUSED, "so it says", is_ambiguous=True)
 
 
-def test_changed_rules_are_loaded_and_unchanged_are_not(kept: Kept) -> None:
-    """One reload for a change, and nothing is left beside the file."""
+def test_only_changed_rules_are_reloaded(kept: Kept) -> None:
+    """A change causes one reload; unchanged rules cause none, and no extra file remains."""
     keeper = kept.keeper(RULES)
     for _ in range(3):
         assert keeper.update() == ""
@@ -31,8 +31,11 @@ def test_changed_rules_are_loaded_and_unchanged_are_not(kept: Kept) -> None:
     assert kept.names == ["rules.yml"]
 
 
-def test_refused_rules_make_room_for_the_last_good_ones(kept: Kept) -> None:
-    """They are put back and loaded, and the refused ones are not tried again; newer ones are."""
+def test_refused_rules_are_replaced_by_the_last_good_ones(kept: Kept) -> None:
+    """If Prometheus refuses rules, the last good ones are restored and loaded.
+
+    The refused rules are not tried again; newer ones are.
+    """
     keeper = kept.keeper(RULES)
     keeper.update()
     kept.reloads.verdicts = [Verdict.REFUSED, Verdict.LOADED]
@@ -49,8 +52,8 @@ def test_refused_rules_make_room_for_the_last_good_ones(kept: Kept) -> None:
 
 
 @pytest.mark.usefixtures("unpaced")
-def test_who_asks_for_rules_that_are_refused_need_not_ask_again(kept: Kept) -> None:
-    """They are at fault themselves, seen or unseen; where that is not known it may help."""
+def test_refused_rules_are_no_failure_of_the_request(kept: Kept) -> None:
+    """A request whose rules are refused counts as done; an ambiguous refusal is reported."""
     keeper = running(kept.keeper(RULES))
     assert done_by(keeper) == ""
     kept.reloads.verdicts = [AMBIGUOUS, Verdict.LOADED, Verdict.REFUSED, Verdict.LOADED]
@@ -67,7 +70,7 @@ def test_who_asks_for_rules_that_are_refused_need_not_ask_again(kept: Kept) -> N
 def test_refused_rules_are_tried_again_after_a_long_time(
     kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The reason may have passed, and nobody knows of it."""
+    """After a long time, refused rules are tried again, because the reason may have passed."""
     monkeypatch.setattr(fetch_loop, "REFUSED_S", 0.0)
     keeper = kept.keeper(RULES)
     keeper.update()
@@ -78,15 +81,15 @@ def test_refused_rules_are_tried_again_after_a_long_time(
     assert kept.file(RULES).read_bytes() == promgen.rules("up")
 
 
-def test_refused_rules_without_any_before_leave_none(kept: Kept) -> None:
-    """A file without groups takes their place, which every Prometheus loads."""
+def test_refused_first_rules_are_replaced_by_no_rules(kept: Kept) -> None:
+    """If the first rules are refused, a file without groups replaces them."""
     kept.reloads.verdicts = [Verdict.REFUSED, Verdict.LOADED]
     assert kept.keeper(RULES).update()
     assert kept.file(RULES).read_bytes() == NO_RULES
 
 
-def test_rules_are_not_blamed_where_the_old_are_refused_as_well(kept: Kept) -> None:
-    """The reason lies elsewhere, so that they are tried again."""
+def test_rules_are_retried_if_the_old_ones_are_refused_too(kept: Kept) -> None:
+    """If the old rules are refused too, the new ones are not the reason, and are retried."""
     keeper = kept.keeper(RULES)
     keeper.update()
     kept.reloads.verdicts = [Verdict.REFUSED, Verdict.REFUSED, Verdict.LOADED]
@@ -103,10 +106,10 @@ def test_rules_are_not_blamed_where_the_old_are_refused_as_well(kept: Kept) -> N
     [(AMBIGUOUS, Verdict.LOADED), (Verdict.REFUSED, Verdict.UNCONFIRMED)],
     ids=["a configuration is under way", "nothing is heard of the old ones"],
 )
-def test_rules_that_may_be_good_are_tried_again(
+def test_rules_are_retried_after_an_unclear_refusal(
     kept: Kept, verdicts: tuple[Verdict | ReloadAnswer, ...]
 ) -> None:
-    """The last good ones are put back all the same."""
+    """After an unclear refusal, the last good rules are restored, and the new ones retried."""
     keeper = kept.keeper(RULES)
     keeper.update()
     kept.reloads.verdicts = [*verdicts, Verdict.LOADED]
@@ -117,8 +120,11 @@ def test_rules_that_may_be_good_are_tried_again(
     assert kept.file(RULES).read_bytes() == promgen.rules("up")
 
 
-def test_rules_that_are_not_confirmed_are_loaded_at_the_next_round(kept: Kept) -> None:
-    """The last good ones are kept meanwhile, for a start in between."""
+def test_unconfirmed_rules_are_reloaded_at_the_next_update(kept: Kept) -> None:
+    """Unconfirmed rules are loaded again at the next update.
+
+    Until then the last good ones are kept beside the file, for a start in between.
+    """
     kept.file(RULES).write_bytes(NO_RULES)
     kept.reloads.verdicts = [Verdict.UNCONFIRMED, Verdict.LOADED]
     keeper = kept.keeper(RULES)
@@ -132,15 +138,18 @@ def test_rules_that_are_not_confirmed_are_loaded_at_the_next_round(kept: Kept) -
     assert kept.names == ["rules.yml"]
 
 
-def test_a_start_puts_unconfirmed_rules_aside(kept: Kept) -> None:
-    """Prometheus starts with the last good ones: it would not start with broken ones."""
+def test_a_start_restores_the_last_good_rules(kept: Kept) -> None:
+    """At a start, unconfirmed rules are replaced by the last good ones.
+
+    Prometheus would not start with broken rules.
+    """
     kept.file(RULES).write_bytes(promgen.rules())
     kept.reloads.verdicts = [Verdict.UNCONFIRMED]
     kept.server.bodies[RULES] = promgen.rules("nonsense (")
     keeper = kept.keeper(RULES)
     keeper.update()
     assert list(unsettled_in(kept.folder)) == [], "somebody is about it"
-    keeper._file._let_go()  # as its end does
+    keeper._file._let_go()  # as the end of the process does
     for file in unsettled_in(kept.folder):
         file.restore()
     assert kept.file(RULES).read_bytes() == promgen.rules()
@@ -148,10 +157,10 @@ def test_a_start_puts_unconfirmed_rules_aside(kept: Kept) -> None:
 
 
 @pytest.mark.parametrize("error", [errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP])
-def test_without_locks_rules_are_loaded_all_the_same(
+def test_rules_are_loaded_without_file_locks(
     kept: Kept, monkeypatch: pytest.MonkeyPatch, error: int
 ) -> None:
-    """Not every filesystem has them; a start puts aside what it finds, as without."""
+    """On a filesystem without locks, rules are loaded, and a start restores the last good ones."""
 
     def fail(_fd: int, _operation: int) -> None:
         raise OSError(error, "no locks here")
@@ -167,8 +176,11 @@ def test_without_locks_rules_are_loaded_all_the_same(
     assert kept.file(RULES).read_bytes() == promgen.rules()
 
 
-def test_a_start_looks_after_what_a_task_had_made(tmp_path: Path) -> None:
-    """It is no feed any more, but Prometheus reads it all the same."""
+def test_a_start_restores_rules_that_a_task_added(tmp_path: Path) -> None:
+    """A start restores the last good rules also for a file that is no feed's any more.
+
+    Prometheus still reads it.
+    """
     (tmp_path / "prometheus.yml").write_text("scrape_configs: []\n")
     (tmp_path / "made.yml").write_bytes(promgen.rules("nonsense ("))
     (tmp_path / ".made.yml.good").write_bytes(promgen.rules())
@@ -180,8 +192,8 @@ def test_a_start_looks_after_what_a_task_had_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("unpaced")
-def test_a_file_that_nobody_can_read_keeps_no_feed_from_fetching(kept: Kept) -> None:
-    """A number that Python takes for an attack; the same in an answer is a wrong answer."""
+def test_an_unreadable_file_does_not_prevent_a_fetch(kept: Kept) -> None:
+    """A file with a number that is too long for Python is replaced; such an answer is an error."""
     endless = b"[" + b"9" * 5000 + b"]"
     kept.file().write_bytes(endless)
     keeper, told = kept.keeper(), list[str]()
@@ -193,7 +205,7 @@ def test_a_file_that_nobody_can_read_keeps_no_feed_from_fetching(kept: Kept) -> 
 
 
 @pytest.mark.usefixtures("unpaced")
-def test_a_path_that_cannot_be_ends_no_thread(kept: Kept) -> None:
-    """Whoever asks is told."""
+def test_an_impossible_path_is_reported(kept: Kept) -> None:
+    """For a path with a NUL byte, the fetch reports a problem, and its thread goes on."""
     feed = Feed(f"{kept.server.url}{TARGETS}", f"{kept.folder}/a\0b.json")
     assert done_by(running(kept.keeper_of(feed))) != ""

@@ -1,4 +1,4 @@
-"""Files kept as a Promgen-like server says: what changes them, what does not, what is told."""
+"""Files of targets from a server like Promgen: changes, refused answers, and reports."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from wrapper.targets.target_file import unsettled_in
 # --- targets --------------------------------------------------------------------------------------
 
 
-def test_the_file_is_what_came(kept: Kept) -> None:
-    """Byte for byte, readable by all, and nothing else lies beside it."""
+def test_the_file_is_the_answer(kept: Kept) -> None:
+    """The file holds exactly the answer's bytes, is readable by all, and no other file remains."""
     keeper = kept.keeper()
     assert keeper.update() == ""
     assert kept.file().read_bytes() == ONE
@@ -42,8 +42,8 @@ def test_the_file_is_what_came(kept: Kept) -> None:
     assert kept.reloads.asked == []
 
 
-def test_what_killed_processes_have_left_is_removed(kept: Kept) -> None:
-    """Beside the file, and beside the copy of the last good rules; nothing of others."""
+def test_temporary_files_of_killed_processes_are_removed(kept: Kept) -> None:
+    """Temporary files of the feed and of its last good copy are removed, and no others."""
     left = (".rules.yml.tmp-1", "..rules.yml.good.tmp-22")
     for name in (*left, ".other.yml.tmp-1"):
         (kept.folder / name).touch()
@@ -52,7 +52,7 @@ def test_what_killed_processes_have_left_is_removed(kept: Kept) -> None:
 
 
 def test_unchanged_bytes_are_not_written(kept: Kept) -> None:
-    """Neither where the server says so, nor where it sends them all again."""
+    """The file is not written if the server answers 304, or sends the same bytes again."""
     keeper = kept.keeper()
     keeper.update()
     before = kept.file().stat()
@@ -70,10 +70,10 @@ def test_unchanged_bytes_are_not_written(kept: Kept) -> None:
 
 
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("[]")])
-def test_a_file_that_somebody_spoiled_is_made_again(
+def test_a_removed_or_changed_file_is_written_again(
     kept: Kept, spoil: Callable[[Path], None]
 ) -> None:
-    """What the server has not changed comes back all the same."""
+    """A removed or changed file is written again, though the server's answer is unchanged."""
     keeper = kept.keeper()
     keeper.update()
     spoil(kept.file())
@@ -94,10 +94,13 @@ def test_a_file_that_somebody_spoiled_is_made_again(
         (promgen.endless, "too_large"),
     ],
 )
-def test_a_wrong_answer_changes_nothing(
+def test_an_invalid_answer_does_not_change_the_file(
     kept: Kept, act: Callable[[Any], None], reason: str
 ) -> None:
-    """The file stays, the reason is told and counted, and a good answer ends it."""
+    """After an invalid answer the file stays, and the reason is reported and counted.
+
+    The next valid answer ends the problem.
+    """
     keeper = kept.keeper()
     keeper.update()
     kept.server.act = act
@@ -110,10 +113,10 @@ def test_a_wrong_answer_changes_nothing(
     assert keeper.state.errors == {reason: 2}
 
 
-def test_a_file_that_was_never_written_has_no_content_to_keep(
+def test_the_log_tells_a_missing_file_from_a_kept_one(
     kept: Kept, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log says so; of one that is there, that it stays."""
+    """After a failed fetch, the log says whether the file keeps its content or does not exist."""
     kept.server.act = promgen.with_status(500)
     for has_file in (False, True):
         if has_file:
@@ -125,8 +128,8 @@ def test_a_file_that_was_never_written_has_no_content_to_keep(
         assert caplog.messages == [stays if has_file else missing]
 
 
-def test_what_a_server_says_is_cut_and_made_printable(kept: Kept) -> None:
-    """A reason phrase without end, with a terminal's commands and half a character."""
+def test_text_of_the_server_is_short_and_printable(kept: Kept) -> None:
+    """A long reason phrase with control characters becomes a short, printable problem."""
     said = b"HTTP/1.1 500 \x1b[2J\xed\xa0\x80" + b"x" * 5000
     kept.server.act = lambda to: to.wfile.write(said + b"\r\nContent-Length: 0\r\n\r\n")
     keeper = kept.keeper()
@@ -137,7 +140,7 @@ def test_what_a_server_says_is_cut_and_made_printable(kept: Kept) -> None:
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Give what moves the clock on."""
+    """Return a function that moves the clock forward."""
     real, shift = clock.now, [0.0]
     monkeypatch.setattr(clock, "now", lambda: real() + shift[0])
 
@@ -150,10 +153,13 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 HALF_S = 3600.0 * EMPTY_SHARE  # of the interval
 
 
-def test_a_list_that_is_suddenly_empty_has_to_come_twice(
+def test_a_suddenly_empty_list_must_be_confirmed(
     kept: Kept, later: Callable[[float], None]
 ) -> None:
-    """Half the interval apart: once changes nothing, and another answer between starts anew."""
+    """An empty list is used only if it is confirmed half an interval later.
+
+    Another answer in between starts the wait again.
+    """
     keeper = kept.keeper()
     keeper.update()
     for body in (b"[]", ONE, b"[]"):
@@ -167,8 +173,8 @@ def test_a_list_that_is_suddenly_empty_has_to_come_twice(
     assert keeper.state.errors == {"empty": 2}
 
 
-def test_changes_that_nobody_told_of_are_counted(kept: Kept) -> None:
-    """Neither the first answer, nor what was asked for, nor what somebody else did to the file."""
+def test_unannounced_changes_are_counted(kept: Kept) -> None:
+    """Changes without a request are counted, except the first answer and edits of the file."""
     keeper = kept.keeper()
     told = FetchRequest(None, lambda _problem: None, clock.now())
     for body, requests, count in (
@@ -188,10 +194,10 @@ def test_changes_that_nobody_told_of_are_counted(kept: Kept) -> None:
     assert keeper.unannounced_changes == 2
 
 
-def test_an_empty_list_counts_twice_in_a_row_only(
+def test_a_failure_between_two_empty_lists_starts_again(
     kept: Kept, later: Callable[[float], None]
 ) -> None:
-    """A failure between the two starts anew: a server in trouble says many things."""
+    """A failed fetch between two empty lists starts the wait again."""
     keeper = kept.keeper()
     keeper.update()
     for body in (b"[]", b"<html>", b"[]"):
@@ -204,7 +210,10 @@ def test_an_empty_list_counts_twice_in_a_row_only(
 
 
 def test_empty_answers_of_one_burst_count_once(kept: Kept, later: Callable[[float], None]) -> None:
-    """Any number of tasks, nearly half an interval long; they do not put off the end either."""
+    """Many empty answers within half an interval do not confirm each other.
+
+    They do not delay the confirmation either.
+    """
     keeper = kept.keeper()
     keeper.update()
     kept.server.bodies[TARGETS] = b"[]"
@@ -218,8 +227,8 @@ def test_empty_answers_of_one_burst_count_once(kept: Kept, later: Callable[[floa
     assert keeper.update() == ""
 
 
-def test_what_is_suddenly_empty_is_asked_for_again_soon(kept: Kept) -> None:
-    """By itself, half an interval later: not after a whole one, nor as soon as after a failure."""
+def test_a_suddenly_empty_list_is_fetched_again_soon(kept: Kept) -> None:
+    """After an empty list, the next fetch is half an interval later, without a request."""
     keeper = kept.keeper(interval_s=2.0)
     running(keeper)
     wait_until(kept.file().exists, LIMIT_S, "it is fetched")
@@ -231,8 +240,8 @@ def test_what_is_suddenly_empty_is_asked_for_again_soon(kept: Kept) -> None:
     assert len(kept.server.requests) == before + 1
 
 
-def test_who_asks_for_what_is_suddenly_empty_need_not_ask_again(kept: Kept) -> None:
-    """It is fetched again by itself; the file stays, and the problem is told."""
+def test_a_suddenly_empty_list_is_no_failure_of_the_request(kept: Kept) -> None:
+    """A request that gets an empty list counts as done; the file stays, with a problem."""
     keeper = kept.keeper()
     keeper.update()
     kept.server.bodies[TARGETS] = b"[]"
@@ -252,10 +261,13 @@ def test_who_asks_for_what_is_suddenly_empty_need_not_ask_again(kept: Kept) -> N
     ],
 )
 @pytest.mark.usefixtures("unpaced")
-def test_who_asks_for_what_cannot_become_the_file_need_not_ask_again(
+def test_a_refused_answer_is_no_failure_of_the_request(
     kept: Kept, act: Callable[[Any], None] | None, shard: str, said: str
 ) -> None:
-    """The server has answered: another fetch at once would bring the same, again and again."""
+    """A request whose answer cannot be used counts as done.
+
+    Another fetch at once would bring the same answer.
+    """
     keeper = kept.keeper(shard=shard)
     kept.server.act = act
     assert done_by(running(keeper)) == ""
@@ -272,10 +284,10 @@ def test_who_asks_for_what_cannot_become_the_file_need_not_ask_again(
     ],
 )
 @pytest.mark.usefixtures("unpaced")
-def test_who_asks_is_told_that_no_good_answer_came(
+def test_a_request_fails_if_a_retry_may_help(
     kept: Kept, act: Callable[[Any], None], said: str
 ) -> None:
-    """Asking again may help; so it may where a file could not be written."""
+    """A request reports a server error, an incomplete answer, and a file that is not writable."""
     kept.server.act = act
     assert said in done_by(running(kept.keeper()))
     kept.server.act = None
@@ -283,8 +295,8 @@ def test_who_asks_is_told_that_no_good_answer_came(
     assert str(kept.file(URLS)) in done_by(running(kept.keeper(URLS)))
 
 
-def test_what_was_there_at_the_start_counts(kept: Kept) -> None:
-    """A start with an empty answer does not empty the file of the run before."""
+def test_an_empty_list_does_not_empty_an_old_file(kept: Kept) -> None:
+    """An empty list at the start does not empty the file of the previous run."""
     kept.file().write_bytes(ONE)
     kept.server.bodies[TARGETS] = b"[]"
     keeper = kept.keeper()
@@ -293,8 +305,8 @@ def test_what_was_there_at_the_start_counts(kept: Kept) -> None:
     assert kept.file().read_bytes() == ONE
 
 
-def test_an_empty_list_is_believed_where_that_is_allowed(kept: Kept) -> None:
-    """--targets-allow-empty."""
+def test_targets_allow_empty_uses_an_empty_list_at_once(kept: Kept) -> None:
+    """With --targets-allow-empty, an empty list is used at once."""
     keeper = kept.keeper(allows_empty=True)
     keeper.update()
     kept.server.bodies[TARGETS] = b"[]"
@@ -302,8 +314,8 @@ def test_an_empty_list_is_believed_where_that_is_allowed(kept: Kept) -> None:
     assert kept.file().read_bytes() == b"[]"
 
 
-def test_only_a_shards_groups_are_written(kept: Kept, later: Callable[[float], None]) -> None:
-    """A shard that has lost its last target is a list that is suddenly empty."""
+def test_only_groups_of_the_shard_are_written(kept: Kept, later: Callable[[float], None]) -> None:
+    """Only the shard's groups are written; a shard without groups counts as an empty list."""
     kept.server.bodies[TARGETS] = TWO
     keeper = kept.keeper(shard="other")
     assert keeper.update() == ""
@@ -315,8 +327,8 @@ def test_only_a_shards_groups_are_written(kept: Kept, later: Callable[[float], N
     assert read_answer(FileKind.TARGETS, kept.file().read_bytes()).is_empty
 
 
-def test_a_shard_that_never_had_a_target_counts_as_mistyped(kept: Kept) -> None:
-    """However often it comes, and whether or not there is a file: that stays as it is."""
+def test_an_unknown_shard_is_a_problem(kept: Kept) -> None:
+    """A shard that never had a target is a problem at every fetch, and the file stays."""
     kept.server.bodies[TARGETS] = TWO
     keeper = kept.keeper(shard="promshrad")
     for _ in range(3):
@@ -332,10 +344,10 @@ def test_a_shard_that_never_had_a_target_counts_as_mistyped(kept: Kept) -> None:
     assert kept.file().read_bytes() == ONE
 
 
-def test_a_shard_that_had_lost_its_targets_is_no_failure_after_a_start(
+def test_a_shard_without_targets_is_valid_after_a_restart(
     kept: Kept, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The file has no groups, and none came: nothing changes, and the log says so once."""
+    """If the old file has no groups, a shard without targets is logged once, and no problem."""
     kept.file().write_bytes(b"[]\n")
     kept.file().chmod(fetch_loop.MODE)
     kept.server.bodies[TARGETS] = TWO
@@ -352,8 +364,8 @@ def test_a_shard_that_had_lost_its_targets_is_no_failure_after_a_start(
     assert keeper.state.targets == 1
 
 
-def test_a_file_without_targets_of_a_shard_does_not_speak_for_another(kept: Kept) -> None:
-    """The one that has targets stays: for it the shard may still be mistyped."""
+def test_an_empty_file_does_not_confirm_a_shard_elsewhere(kept: Kept) -> None:
+    """An empty file of one feed does not confirm the shard for a feed that has targets."""
     kept.file(URLS).write_bytes(b"[]\n")
     kept.file().write_bytes(ONE)
     assert kept.keeper(URLS, shard="promshrad").update() == ""
@@ -362,7 +374,7 @@ def test_a_file_without_targets_of_a_shard_does_not_speak_for_another(kept: Kept
 
 
 def test_a_shard_may_have_no_targets_of_one_kind(kept: Kept) -> None:
-    """What any feed has seen of it since the start counts for all; the log says so once."""
+    """A shard that any feed has seen since the start is known to all feeds."""
     kept.server.bodies |= {TARGETS: TWO, URLS: ONE}
     urls = kept.keeper(URLS, shard="other")
     assert "--targets-shard" in urls.update()
@@ -371,10 +383,10 @@ def test_a_shard_may_have_no_targets_of_one_kind(kept: Kept) -> None:
     assert read_answer(FileKind.URLS, kept.file(URLS).read_bytes()).is_empty
 
 
-def test_a_shard_without_targets_is_believed_where_that_is_allowed(
+def test_targets_allow_empty_accepts_an_unknown_shard(
     kept: Kept, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """--targets-allow-empty; a warning names the shards that there are, once."""
+    """With --targets-allow-empty, an unknown shard gives an empty file, and one warning."""
     keeper = kept.keeper(shard="new", allows_empty=True)
     with caplog.at_level(logging.WARNING):
         assert [keeper.update(), keeper.update()] == ["", ""]
@@ -383,8 +395,8 @@ def test_a_shard_without_targets_is_believed_where_that_is_allowed(
     assert vars(record)["reason"] == "no group has the shard 'new'; there are: promshard"
 
 
-def test_a_hundred_shards_are_told_by_the_first() -> None:
-    """On one line, printable, whatever their names are, and those without one too."""
+def test_a_long_list_of_shards_is_shortened() -> None:
+    """The message lists the first shards and the number of others, on one printable line."""
     assert none_of("a", ["", *"bcdefghij", *map(str, range(90))]) == (
         "no group has the shard 'a'; there are: none, without __shard, b, c, d, e, f, g, h, i, j "
         "and 90 more"
@@ -394,8 +406,8 @@ def test_a_hundred_shards_are_told_by_the_first() -> None:
     assert said.isprintable()
 
 
-def test_a_file_that_cannot_be_written_is_told(kept: Kept) -> None:
-    """A folder in its place, say."""
+def test_an_unwritable_file_is_reported(kept: Kept) -> None:
+    """If a folder is in the place of the file, the problem names the path."""
     kept.file().mkdir()
     keeper = kept.keeper()
     assert str(kept.file()) in keeper.update()
@@ -420,8 +432,8 @@ for content in itertools.cycle(contents):
 KILLS = 12
 
 
-def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new(tmp_path: Path) -> None:
-    """Never a part of one, nor none; and what is kept beside it is whole as well."""
+def test_a_kill_while_writing_leaves_a_complete_file(tmp_path: Path) -> None:
+    """After a SIGKILL at any moment, the file and its last good copy are complete."""
     path, contents = tmp_path / "rules/r.yml", (promgen.rules("a") * 2000, promgen.rules("b"))
     path.parent.mkdir()
     sources = [tmp_path / str(number) for number in range(2)]

@@ -1,4 +1,4 @@
-"""The lock file between real processes: who holds it, who is dead, what is not to be trusted."""
+"""The lock file between real processes: its holder, its holder's death, and damaged files."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ OURS = LeaseRecord("us", 15.0, "t1", "t1", 0, "mine", "http://127.0.0.1:9090")
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Give the path of a lock file that does not exist, in a folder that does not either."""
+    """Return the path of a lock file that does not exist, in a folder that does not exist."""
     return tmp_path / "folder" / "lock"
 
 
 @contextlib.contextmanager
 def holding(path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Run a process that holds the lock, and a child of it that has inherited the descriptor."""
+    """Run a process that holds the lock, and its child that has inherited the descriptor."""
     process = subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE)
     assert process.stdout is not None
     with process, process.stdout:
@@ -74,19 +74,19 @@ def holding(path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
 
 @pytest.fixture
 def holder(path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Give such a process, and its child."""
+    """Run such a process, and return it and the PID of its child."""
     with holding(path) as both:
         yield both
 
 
 def is_free(lease: FileLease) -> bool:
-    """Tell whether the lease names no holder."""
+    """Return whether the lease names no holder."""
     record = lease.read().record
     return record is not None and not record.holder
 
 
 def watched(lease: FileLease, seen: ObservedLease) -> tuple[threading.Thread, list[float]]:
-    """Watch in a thread; return it and the times of what it reported."""
+    """Watch in a thread; return the thread, and the times of its reports."""
     times: list[float] = []
     thread = threading.Thread(
         target=lease.watch, args=(seen, lambda _: times.append(time.monotonic())), daemon=True
@@ -95,22 +95,22 @@ def watched(lease: FileLease, seen: ObservedLease) -> tuple[threading.Thread, li
     return thread, times
 
 
-def test_it_is_a_lease_lock(path: Path) -> None:
-    """The class fits the protocol, and names its file to people."""
+def test_file_lease_is_a_lease_lock(path: Path) -> None:
+    """The class implements the protocol, and describes its file."""
     lock: LeaseLock = FileLease(path, "mine")
     assert lock.describe() == f"lock file {path}"
 
 
-def test_a_new_file_is_private_and_says_nothing(path: Path) -> None:
-    """The folder is made for its owner only, so is the file; it holds no lease yet."""
+def test_a_new_file_is_private_and_has_no_lease(path: Path) -> None:
+    """A new file and its folder belong to the owner only, and the file holds no lease."""
     lease = FileLease(path, "mine")
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     assert lease.read() == ObservedLease(None)
     assert not os.get_inheritable(lease.fileno())
 
 
-def test_what_is_written_is_read_by_holder_and_others(path: Path) -> None:
-    """The whole record comes back, the URL included; each write is another version."""
+def test_all_replicas_read_the_written_record(path: Path) -> None:
+    """Holder and others read the complete record; each write gives a new version."""
     lease, other = FileLease(path, "mine"), FileLease(path, "other")
     first = lease.write(OURS, None)
     assert first.record == OURS
@@ -120,7 +120,7 @@ def test_what_is_written_is_read_by_holder_and_others(path: Path) -> None:
 
 
 def test_a_held_lock_is_a_conflict(path: Path) -> None:
-    """While one holds the lock, another cannot write, whatever version it names."""
+    """While a replica holds the lock, another one's write is a conflict, for any version."""
     lease, other = FileLease(path, "mine"), FileLease(path, "other")
     seen = lease.write(OURS, None)
     for version in (None, seen.version):
@@ -130,7 +130,7 @@ def test_a_held_lock_is_a_conflict(path: Path) -> None:
 
 
 def test_a_version_that_is_out_of_date_is_a_conflict(path: Path) -> None:
-    """A free lock is not taken by one who has not seen what its last holder wrote."""
+    """A write to a free lock with an old version is a conflict."""
     lease, other = FileLease(path, "mine"), FileLease(path, "other")
     released = lease.write(LeaseRecord(), lease.write(OURS, None).version)
     with pytest.raises(LeaseConflict, match="changed since"):
@@ -139,7 +139,7 @@ def test_a_version_that_is_out_of_date_is_a_conflict(path: Path) -> None:
 
 
 def test_a_release_frees_the_lock_at_once(path: Path) -> None:
-    """A record without a holder unlocks; it cannot be written by one who does not hold."""
+    """A release frees the lock for others; only the holder can release it."""
     lease, other = FileLease(path, "mine"), FileLease(path, "other")
     seen = lease.write(OURS, None)
     with pytest.raises(LeaseConflict, match="does not hold"):
@@ -149,8 +149,8 @@ def test_a_release_frees_the_lock_at_once(path: Path) -> None:
     other.write(LeaseRecord("them"), released.version)
 
 
-def test_a_probing_reader_does_not_keep_a_writer_out(path: Path) -> None:
-    """A lock that is taken for an instant only, to see whether it is free, is waited for."""
+def test_a_writer_waits_for_a_probing_reader(path: Path) -> None:
+    """A write waits for a reader that locks the file only to test whether it is free."""
     lease = FileLease(path, "mine")
     probe = os.open(path, os.O_RDONLY)
     fcntl.flock(probe, fcntl.LOCK_SH)
@@ -158,10 +158,10 @@ def test_a_probing_reader_does_not_keep_a_writer_out(path: Path) -> None:
     assert lease.write(OURS, None).record == OURS
 
 
-def test_the_lock_is_free_only_when_the_child_is_dead_too(
+def test_the_lock_is_free_only_after_the_childs_death(
     path: Path, holder: tuple[subprocess.Popen[bytes], int]
 ) -> None:
-    """A killed holder's child keeps the lock; its death is a release that needs no wait."""
+    """After the holder's death its child keeps the lock; after the child's, the lock is free."""
     process, child = holder
     lease = FileLease(path, "mine")
     process.kill()
@@ -179,7 +179,7 @@ def test_the_lock_is_free_only_when_the_child_is_dead_too(
 
 
 def test_a_watch_reports_the_holders_end_at_once(path: Path) -> None:
-    """The watch is silent while anyone has the descriptor, and then reports within 0.2 s."""
+    """A watch reports within 0.2 s that the last process with the descriptor has ended."""
 
     def report_s() -> float:
         with holding(path) as (process, child):
@@ -198,8 +198,8 @@ def test_a_watch_reports_the_holders_end_at_once(path: Path) -> None:
     assert least(report_s, 0.2) < 0.2
 
 
-def test_a_watch_of_a_free_lock_reports_who_takes_it(path: Path) -> None:
-    """Where nobody holds the lock the watch waits for the next record instead of spinning."""
+def test_a_watch_of_a_free_lock_reports_a_new_holder(path: Path) -> None:
+    """A watch of a free lock waits, and reports once when a replica acquires it."""
     lease, other = FileLease(path, "mine"), FileLease(path, "other")
     thread, times = watched(other, other.read())
     thread.join(0.3)
@@ -209,8 +209,8 @@ def test_a_watch_of_a_free_lock_reports_who_takes_it(path: Path) -> None:
     assert len(times) == 1
 
 
-def test_a_watch_reports_that_the_lock_has_passed_on(path: Path) -> None:
-    """Taken again before any who only look could have it: they are told by the record."""
+def test_a_watch_reports_a_change_of_the_record(path: Path) -> None:
+    """A watch reports a new record, also if the lock was not free in between."""
     lease, other = FileLease(path, "mine"), FileLease(path, "other")
     seen = lease.write(OURS, None)
     thread, times = watched(other, seen)
@@ -223,7 +223,7 @@ def test_a_watch_reports_that_the_lock_has_passed_on(path: Path) -> None:
 
 @pytest.mark.parametrize("who", ["holder", "other"])
 def test_a_watch_can_be_closed(path: Path, who: str) -> None:
-    """Closed from another thread, a watch ends without a report, also that of the holder."""
+    """A watch that is closed by another thread ends without a report, also the holder's."""
     leases = {"holder": FileLease(path, "mine"), "other": FileLease(path, "other")}
     seen = leases["holder"].write(OURS, None)
     thread, times = watched(leases[who], seen)
@@ -236,8 +236,8 @@ def test_a_watch_can_be_closed(path: Path, who: str) -> None:
     leases[who].close()
 
 
-def test_watches_that_were_closed_leave_one_thread_behind(path: Path) -> None:
-    """What waits in the kernel cannot be woken: it is used again, not left behind each time."""
+def test_closed_watches_share_one_waiting_thread(path: Path) -> None:
+    """Closed watches leave one thread, which waits in the kernel and is reused."""
     lease, other = FileLease(path, "mine"), FileLease(path, "other")
     seen = lease.write(OURS, None)
     before = threading.active_count()
@@ -252,8 +252,8 @@ def test_watches_that_were_closed_leave_one_thread_behind(path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
-def test_watches_that_overlap_all_report(path: Path) -> None:
-    """A watch that was closed lingers beside the next: one holder's end is told to each."""
+def test_overlapping_watches_all_report(path: Path) -> None:
+    """If watches overlap, each one reports the end of the holder."""
     lease, other = FileLease(path, "mine"), FileLease(path, "other")
     seen = lease.write(OURS, None)
     watches = [watched(other, seen) for _ in range(20)]
@@ -286,10 +286,11 @@ def put(path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("harm", [remove, replace, copy])
-def test_a_holder_gives_up_a_file_that_was_removed(
-    path: Path, harm: Callable[[Path], None]
-) -> None:
-    """Its renewal is a conflict, a lease not ours is read; then a restart is needed."""
+def test_a_holder_loses_a_removed_file(path: Path, harm: Callable[[Path], None]) -> None:
+    """If its file is removed or replaced, a holder's renewal is a conflict.
+
+    Its next requests need a restart; a new replica can acquire the new file.
+    """
     lease = FileLease(path, "mine")
     seen = lease.write(OURS, None)
     harm(path)
@@ -308,10 +309,8 @@ def test_a_holder_gives_up_a_file_that_was_removed(
 
 
 @pytest.mark.parametrize("harm", [remove, replace, copy])
-def test_a_holder_that_reads_first_gives_up_as_well(
-    path: Path, harm: Callable[[Path], None]
-) -> None:
-    """Whichever request comes next tells it."""
+def test_a_read_also_detects_a_removed_file(path: Path, harm: Callable[[Path], None]) -> None:
+    """If the file is removed or replaced, the holder's next read returns a free lease."""
     lease = FileLease(path, "mine")
     lease.write(OURS, None)
     harm(path)
@@ -321,7 +320,7 @@ def test_a_holder_that_reads_first_gives_up_as_well(
 
 
 def test_a_file_that_comes_back_needs_no_restart(path: Path) -> None:
-    """Moved away and back again it is the same, lock and all."""
+    """If the same file is moved away and back, the replica can use it again."""
     lease = FileLease(path, "mine")
     path.rename(path.with_suffix(".away"))
     with pytest.raises(LeaseUnavailable):
@@ -331,10 +330,11 @@ def test_a_file_that_comes_back_needs_no_restart(path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [remove, replace, copy])
-def test_where_nobody_has_inherited_the_old_file_the_new_one_is_opened(
-    path: Path, harm: Callable[[Path], None]
-) -> None:
-    """A holder gives up first, and a standby sees a deleted lease, which it waits out."""
+def test_without_a_child_the_new_file_is_opened(path: Path, harm: Callable[[Path], None]) -> None:
+    """If no child has inherited the descriptor, a replaced file needs no restart.
+
+    The holder first loses its lease, and a standby waits as for a deleted lease.
+    """
     lease = FileLease(path, "mine", is_inherited=False)
     standby = FileLease(path, "theirs", is_inherited=False)
     seen = lease.write(OURS, None)
@@ -371,8 +371,11 @@ THEIR_TERMS = LeaseTerms("them", "theirs", 15.0, 10.0, 2.0, 13.95)
         pytest.param(LeaseRecord(), id="of before anybody held it"),
     ],
 )
-def test_a_holder_whose_file_is_replaced_is_waited_out(path: Path, found: LeaseRecord) -> None:
-    """Whatever the new file says: its lock is free, but the old file's may not be."""
+def test_a_standby_waits_for_the_holder_of_a_replaced_file(path: Path, found: LeaseRecord) -> None:
+    """A standby waits for the old file's lease to expire, whatever the new file contains.
+
+    The new file's lock is free, but the old file's may be held.
+    """
     lease = FileLease(path, "mine", is_inherited=False)
     standby = FileLease(path, "theirs", is_inherited=False)
     lease.write(OURS, None)
@@ -390,10 +393,10 @@ def test_a_holder_whose_file_is_replaced_is_waited_out(path: Path, found: LeaseR
     assert FileLease(path, "newcomer").read().record == THEIRS, "and holds the new file's lock"
 
 
-def test_a_file_that_is_replaced_while_it_is_read_is_no_lease(
+def test_a_file_replaced_during_a_read_has_no_lease(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the look whether it is in place and the look at its lock."""
+    """If the file is replaced between the two checks of a read, the read returns no lease."""
     lease = FileLease(path, "mine", is_inherited=False)
     standby = FileLease(path, "theirs", is_inherited=False)
     lease.write(OURS, None)
@@ -403,7 +406,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_no_lease(
 
 
 def test_the_end_of_a_new_files_holder_is_reported(path: Path) -> None:
-    """Though the old file's is still locked by somebody."""
+    """A watch reports the end of the new file's holder, though the old file is still locked."""
     old = FileLease(path, "old")
     standby = FileLease(path, "theirs", is_inherited=False)
     old.write(OURS, None)
@@ -420,8 +423,8 @@ def test_the_end_of_a_new_files_holder_is_reported(path: Path) -> None:
     wait_until(lambda: times, 5, "it is reported")
 
 
-def test_a_wait_for_a_replaced_file_is_not_used(path: Path, tmp_path: Path) -> None:
-    """One that an ending watch leaves behind would never see the new holder go."""
+def test_a_watch_does_not_reuse_a_wait_for_an_old_file(path: Path, tmp_path: Path) -> None:
+    """A watch does not reuse the waiting thread of a replaced file."""
     old = FileLease(tmp_path / "old", "old")
     old.write(OURS, None)
     standby = FileLease(path, "theirs", is_inherited=False)
@@ -434,8 +437,8 @@ def test_a_wait_for_a_replaced_file_is_not_used(path: Path, tmp_path: Path) -> N
     wait_until(lambda: times, 5, "it is reported")
 
 
-def test_a_half_written_record_is_read_when_it_is_whole(path: Path) -> None:
-    """A reader that comes in the middle of a write waits for its end."""
+def test_a_reader_waits_for_a_complete_record(path: Path) -> None:
+    """A read during a write waits, and returns the complete record."""
     lease, other = FileLease(path, "mine"), FileLease(path, "other")
     seen = lease.write(OURS, None)
     whole = path.read_bytes()
@@ -445,8 +448,8 @@ def test_a_half_written_record_is_read_when_it_is_whole(path: Path) -> None:
     assert other.read() == seen
 
 
-def test_readers_never_see_a_mixture_of_two_records(path: Path) -> None:
-    """Read while long and short records alternate, each sight is one of them, whole."""
+def test_readers_never_see_a_mix_of_two_records(path: Path) -> None:
+    """While long and short records alternate, every read returns one of them."""
     lease, other = FileLease(path, "mine"), FileLease(path, "other")
     records = [
         LeaseRecord("us", 15.0, text, text, len(text), text, f"http://{text}")
@@ -472,8 +475,8 @@ def test_readers_never_see_a_mixture_of_two_records(path: Path) -> None:
     assert all(sight in records for sight in sights)
 
 
-def test_damage_is_told_while_held_and_healed_when_free(path: Path) -> None:
-    """A scribble over a held lease is a problem; over a free one it is no lease."""
+def test_a_damaged_file_is_an_error_only_while_held(path: Path) -> None:
+    """A damaged file is an error while the lock is held; if it is free, there is no lease."""
     lease, other = FileLease(path, "mine"), FileLease(path, "other")
     seen = lease.write(OURS, None)
     path.write_bytes(b"scribble")
@@ -500,8 +503,8 @@ def test_damage_is_told_while_held_and_healed_when_free(path: Path) -> None:
         b'{"holder": null, "duration_s": 1e999, "transitions": -1, "renew_time": []}',
     ],
 )
-def test_whatever_stands_in_the_file_is_data(path: Path, line: bytes) -> None:
-    """A record that is whole by its checksum and makes no sense is nobody's, and written over."""
+def test_an_invalid_record_has_no_holder(path: Path, line: bytes) -> None:
+    """An invalid record with a valid checksum has no holder, and can be written over."""
     lease = FileLease(path, "mine")
     path.write_bytes(b"%s\n%08x\n" % (line, zlib.crc32(line)))
     seen = lease.read()
@@ -525,8 +528,8 @@ def test_whatever_stands_in_the_file_is_data(path: Path, line: bytes) -> None:
         (7, None),
     ],
 )
-def test_a_holders_address_is_one_or_none(path: Path, url: object, kept: str | None) -> None:
-    """It is where requests for the leader go."""
+def test_an_invalid_holder_url_is_ignored(path: Path, url: object, kept: str | None) -> None:
+    """The holder's URL is read only if it is valid, because requests to the leader go there."""
     holder, other = FileLease(path, "mine"), FileLease(path, "theirs")
     holder.write(OURS, None)
     line = json.dumps({"holder": "us", "url": url}).encode()
@@ -537,15 +540,15 @@ def test_a_holders_address_is_one_or_none(path: Path, url: object, kept: str | N
 
 
 def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
-    """A link in the place of the lock file is not followed, and nothing is made behind it."""
+    """A symbolic link in place of the lock file is refused, and its target is not created."""
     (tmp_path / "lock").symlink_to(tmp_path / "target")
     with pytest.raises(LeaseUnavailable, match="symbolic link"):
         FileLease(tmp_path / "lock", "mine")
     assert not (tmp_path / "target").exists()
 
 
-def test_a_linked_folder_is_refused_where_all_may_write(tmp_path: Path) -> None:
-    """In a folder like /tmp anyone can put a link in the place of our folder."""
+def test_a_linked_folder_in_a_public_folder_is_refused(tmp_path: Path) -> None:
+    """A symbolic link is refused as the lock's folder if everyone may write beside it."""
     common, theirs = tmp_path / "common", tmp_path / "theirs"
     theirs.mkdir()
     common.mkdir()
@@ -556,22 +559,22 @@ def test_a_linked_folder_is_refused_where_all_may_write(tmp_path: Path) -> None:
         FileLease(common / "folder" / "lock", "mine")
 
 
-def test_another_users_file_is_refused_where_all_may_write(
+def test_a_foreign_file_in_a_public_folder_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that another user put into a folder like /tmp is not ours to trust."""
+    """In a folder that all may write to, another user's lock file is refused."""
     tmp_path.chmod(0o777)
     (tmp_path / "lock").touch()
     if os.geteuid() == 0:
         os.chown(tmp_path / "lock", 12345, 12345)
-    else:  # who cannot give files away is another user instead
+    else:  # without the right to change the owner, the test pretends to be another user
         monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises(LeaseUnavailable, match="belongs to another user"):
         FileLease(tmp_path / "lock", "mine")
 
 
-def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
-    """A pipe is not waited for, a folder not opened, and a folder that cannot be made is told."""
+def test_a_path_that_is_not_a_file_is_refused(tmp_path: Path) -> None:
+    """A FIFO, a folder, and a folder that cannot be created are refused, without waiting."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(LeaseUnavailable, match="not a regular file"):
         FileLease(tmp_path / "pipe", "mine")
@@ -581,10 +584,10 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         FileLease(tmp_path / "pipe" / "lock", "mine")
 
 
-def test_a_full_disk_is_told_and_keeps_nobody_out(
+def test_a_full_disk_is_an_error_and_frees_the_lock(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What cannot be written is a problem; a release frees, and an attempt to take takes not."""
+    """If the disk is full, a write is an error, and neither a release nor a try keeps the lock."""
     lease, other = FileLease(path, "mine"), FileLease(path, "other")
     seen = lease.write(OURS, None)
     monkeypatch.setattr(os, "pwrite", lambda *_: 0)
@@ -599,7 +602,7 @@ def test_a_full_disk_is_told_and_keeps_nobody_out(
 
 
 def test_a_watch_without_a_thread_has_failed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The elector starts another one later."""
+    """If no thread can be started, a watch is an error; the elector starts another one later."""
     lease = FileLease(path, "1")
     seen = ObservedLease(LeaseRecord("other", 15.0, "t", "t", 0), "1")
     refuse_threads(monkeypatch)
@@ -607,10 +610,10 @@ def test_a_watch_without_a_thread_has_failed(path: Path, monkeypatch: pytest.Mon
         lease.watch(seen, lambda _: None)
 
 
-def test_a_disk_that_fails_is_told_and_keeps_nobody_out(
+def test_a_failing_disk_is_an_error_and_frees_the_lock(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A holder that cannot read goes on; an attempt to take that cannot takes not."""
+    """If reads fail, a holder can still release; a failed try to acquire frees the lock."""
 
     def fail(*_: object) -> bytes:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -629,10 +632,13 @@ def test_a_disk_that_fails_is_told_and_keeps_nobody_out(
     assert other.write(OURS, released.version).record == OURS
 
 
-def test_a_record_that_a_failed_write_has_left_gives_no_lease(
+def test_a_record_of_a_failed_write_gives_no_lease(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is no late acknowledgement, also while another has locked the file and not yet written."""
+    """The record of a failed write does not make the replica leader.
+
+    This also holds while another replica has locked the file and has not yet written.
+    """
 
     def fail(*_: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -1,4 +1,4 @@
-"""How the gate connects to receivers: TLS, proxies, redirects, credentials in URLs."""
+"""The gate's connections to receivers: TLS, proxies, redirects, credentials in URLs."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ BATCH = b"a batch"
 
 @pytest.fixture
 def receiver() -> Iterator[StandInReceiver]:
-    """Run a receiver that answers 204, until told otherwise."""
+    """Run a receiver that answers 204, unless the test changes that."""
     with receiving() as server:
         yield server
 
 
 @pytest.fixture
 def other() -> Iterator[StandInReceiver]:
-    """Run another one: where a redirect leads to, or a proxy."""
+    """Run a second receiver, as the target of a redirect or as a proxy."""
     with receiving() as server:
         yield server
 
@@ -41,7 +41,7 @@ def gate(tmp_path: Path) -> Iterator[RunningGate]:
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
-    """Give a CA that only those trust who are told to."""
+    """Return a CA that is trusted only where a test configures it."""
     return Authority(tmp_path / "authority")
 
 
@@ -57,7 +57,7 @@ def opened(gate: RunningGate, url: str, **client: Any) -> None:
 def test_follows_redirects(
     gate: RunningGate, receiver: StandInReceiver, other: StandInReceiver, status: int
 ) -> None:
-    """The same request goes to the other place; credentials only stay at their host."""
+    """A redirect is followed with the same request, but without credentials for another host."""
     place = other.url.replace("127.0.0.1", "localhost")
     receiver.play = lambda request: request.answer(status, Location=f"{place}?a=b")
     opened(gate, receiver.url)
@@ -71,10 +71,10 @@ def test_follows_redirects(
 
 
 @pytest.mark.parametrize("place", ["/there", "http://127.0.0.1:{port}/there"])
-def test_keeps_credentials_at_their_host(
+def test_a_redirect_within_a_host_keeps_credentials(
     gate: RunningGate, receiver: StandInReceiver, place: str
 ) -> None:
-    """A redirect within a host gets what the first request had; it may be relative."""
+    """A redirect within a host, which may be relative, keeps the credentials."""
 
     def play(request: Incoming) -> None:
         if request.path == "/there":
@@ -89,10 +89,10 @@ def test_keeps_credentials_at_their_host(
     assert [each.field("authorization") for each in receiver.seen] == [expected] * 2
 
 
-def test_passes_a_redirect_back_that_is_not_to_be_followed(
+def test_redirects_are_passed_back_if_not_followed(
     gate: RunningGate, receiver: StandInReceiver
 ) -> None:
-    """With follow_redirects off the receiver's answer is final."""
+    """With follow_redirects off, the redirect is the answer."""
     receiver.play = lambda request: request.answer(307, Location=receiver.url)
     opened(gate, receiver.url, follow_redirects=False)
     assert gate.post(BATCH).status_code == 307
@@ -100,10 +100,10 @@ def test_passes_a_redirect_back_that_is_not_to_be_followed(
 
 
 @pytest.mark.parametrize("status", [301, 302, 303])
-def test_loses_no_samples_to_a_page(
+def test_a_redirect_that_implies_get_is_an_error(
     gate: RunningGate, receiver: StandInReceiver, other: StandInReceiver, status: int
 ) -> None:
-    """A redirect after which a client asks by GET is no answer, so that Prometheus tries again."""
+    """A redirect that clients follow with GET is an error, so that Prometheus sends again."""
     receiver.play = lambda request: request.answer(status, Location=f"{other.url}/login?t=secret")
     opened(gate, receiver.url)
     answer = gate.post(BATCH)
@@ -112,8 +112,8 @@ def test_loses_no_samples_to_a_page(
     assert not other.seen
 
 
-def test_ends_a_circle_of_redirects(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """After 10 there is no answer, at which Prometheus tries again."""
+def test_a_redirect_loop_is_an_error(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """After 10 redirects the request is an error, so that Prometheus sends again."""
     receiver.play = lambda request: request.answer(308, Location=receiver.url)
     opened(gate, receiver.url)
     answer = gate.post(BATCH)
@@ -126,7 +126,7 @@ def test_ends_a_circle_of_redirects(gate: RunningGate, receiver: StandInReceiver
 
 
 def test_prefers_credentials_in_the_url(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """As Prometheus does; they are not shown."""
+    """As in Prometheus, credentials in the URL are used before those of the request."""
     opened(gate, receiver.url.replace("//", "//me:secret@"))
     assert gate.post(BATCH, V1 | {"Authorization": "Bearer t"}).status_code == 204
     assert receiver.seen[0].field("authorization") == "Basic bWU6c2VjcmV0"
@@ -136,10 +136,13 @@ def test_prefers_credentials_in_the_url(gate: RunningGate, receiver: StandInRece
 # --- TLS ---
 
 
-def test_trusts_a_receiver_by_its_own_authority_and_name(
+def test_ca_file_and_server_name_are_verified(
     gate: RunningGate, receiver: StandInReceiver, authority: Authority
 ) -> None:
-    """The certificate is verified, for the name that is expected; a kept connection serves many."""
+    """The receiver's certificate is verified with ca_file and server_name.
+
+    Several requests use one connection.
+    """
     receiver.use_tls(authority.issue("server", names="DNS:receiver.test"))
     opened(gate, receiver.url)
     answer = gate.post(BATCH)
@@ -159,19 +162,19 @@ def test_trusts_a_receiver_by_its_own_authority_and_name(
     assert receiver.connections == before + 1
 
 
-def test_trusts_anyone_if_it_has_to(
+def test_insecure_skip_verify_accepts_any_certificate(
     gate: RunningGate, receiver: StandInReceiver, authority: Authority
 ) -> None:
-    """insecure_skip_verify is Prometheus' own field."""
+    """With insecure_skip_verify, any certificate is accepted."""
     receiver.use_tls(authority.issue("server", names="DNS:receiver.test"))
     opened(gate, receiver.url, tls_config={"insecure_skip_verify": True})
     assert gate.post(BATCH).status_code == 204
 
 
-def test_reads_tls_files_again_when_they_change(
+def test_changed_tls_files_are_read_again(
     gate: RunningGate, receiver: StandInReceiver, authority: Authority, tmp_path: Path
 ) -> None:
-    """A CA that comes later, or is exchanged, needs no new order."""
+    """A CA file that is created or replaced later is used without a new order."""
     receiver.use_tls(authority.issue("server"))
     ca = tmp_path / "ca.pem"
     opened(gate, receiver.url, tls_config={"ca_file": str(ca)})
@@ -184,10 +187,10 @@ def test_reads_tls_files_again_when_they_change(
     wait_until(lambda: gate.post(BATCH).status_code == 204, LIMIT_S, "the new CA is trusted")
 
 
-def test_shows_its_certificate(
+def test_client_certificate_is_sent(
     gate: RunningGate, receiver: StandInReceiver, authority: Authority
 ) -> None:
-    """A receiver that wants one gets the entry's."""
+    """The gate sends the client certificate of the entry to a receiver that requires one."""
     receiver.use_tls(authority.issue("server"), clients=authority.file)
     opened(gate, receiver.url, tls_config={"ca_file": str(authority.file)})
     assert gate.post(BATCH).status_code == 502
@@ -203,7 +206,7 @@ def test_shows_its_certificate(
 def test_sends_through_a_proxy(
     gate: RunningGate, receiver: StandInReceiver, other: StandInReceiver
 ) -> None:
-    """A proxy gets the whole URL, and its own credentials."""
+    """A proxy gets the full URL of the receiver, and its own credentials."""
     opened(gate, receiver.url, proxy_url=f"http://me:secret@127.0.0.1:{other.server_port}")
     assert gate.post(BATCH).status_code == 204
     (seen,) = other.seen
@@ -215,7 +218,7 @@ def test_sends_through_a_proxy(
 def test_tunnels_tls_through_a_proxy(
     gate: RunningGate, receiver: StandInReceiver, other: StandInReceiver, authority: Authority
 ) -> None:
-    """The proxy gets the fields of proxy_connect_header, and nothing of the request."""
+    """For TLS, the proxy gets a CONNECT with proxy_connect_header, and nothing of the request."""
     receiver.use_tls(authority.issue("server"))
     opened(
         gate,
@@ -233,18 +236,18 @@ def test_tunnels_tls_through_a_proxy(
     assert receiver.seen[0].field("x-team") is None
 
 
-def test_connects_directly_where_no_proxy_says_so(
+def test_no_proxy_is_respected(
     gate: RunningGate, receiver: StandInReceiver, other: StandInReceiver
 ) -> None:
-    """no_proxy names receivers that the proxy is not for."""
+    """A receiver in no_proxy is connected to directly."""
     proxy = f"http://127.0.0.1:{other.server_port}"
     opened(gate, receiver.url, proxy_url=proxy, no_proxy="127.0.0.1")
     assert gate.post(BATCH).status_code == 204
     assert (len(receiver.seen), other.seen) == (1, [])
 
 
-def test_tells_of_a_proxy_that_is_away(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """The message names the proxy, not its password."""
+def test_an_unreachable_proxy_is_reported(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """If the proxy refuses connections, the error names it without its password."""
     opened(gate, receiver.url, proxy_url="http://me:secret@127.0.0.1:1")
     answer = gate.post(BATCH)
     assert answer.status_code == 502
@@ -256,7 +259,7 @@ def test_tells_of_a_proxy_that_is_away(gate: RunningGate, receiver: StandInRecei
 
 
 def test_resolves_names(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """A name is looked up; one that is none is told."""
+    """Host names are resolved; a name that cannot be resolved is an error."""
     opened(gate, receiver.url.replace("127.0.0.1", "localhost"))
     assert gate.post(BATCH).status_code == 204
     opened(gate, "http://no-such-name.invalid/write")

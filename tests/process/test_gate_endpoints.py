@@ -1,4 +1,4 @@
-"""What the gate's process keeps for an endpoint goes with it: its connections and its greenlet."""
+"""Resources of an endpoint in the gate's process: they are freed when the endpoint is removed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from wrapper.model.gate import Endpoint, GateOrder
 from wrapper.options.gate_options import GateOptions
 
 
-def test_connections_are_closed(tmp_path: Path) -> None:
-    """Those of a removed endpoint, at once; another's stay open."""
+def test_connections_of_a_removed_endpoint_are_closed(tmp_path: Path) -> None:
+    """When an endpoint is removed, its connections are closed; other endpoints keep theirs."""
     with receiving() as one, receiving() as other, running_gate(tmp_path) as gate:
         process = psutil.Process(gate.process.pid)
 
@@ -45,8 +45,11 @@ def test_connections_are_closed(tmp_path: Path) -> None:
         assert gate.post(b"x").status_code == 204
 
 
-def test_the_greenlet_ends() -> None:
-    """It looks for held batches several times a second, and would do so for ever."""
+def test_the_greenlet_of_a_removed_endpoint_ends() -> None:
+    """When an endpoint is removed, its greenlet ends.
+
+    It would look for held batches several times a second, for ever.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     end, its = channel.pair()
     with closing(end):

@@ -1,4 +1,4 @@
-"""The gate's process as a standby's, as its successor's, and as that of one that leaves."""
+"""The gate's process on a standby, on a new leader, and on a leader that hands over."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from tests.support import let_pass, now, wait_until
 from wrapper.gate.samples import REQUESTS, Protocol
 from wrapper.model.gate import Endpoint
 
-OTHER_S = 0.3  # what has not come back after so long is still under way
+# What has not been answered after this time is still in progress.
+OTHER_S = 0.3
 
 
 @pytest.fixture
 def receiver() -> Iterator[StandInReceiver]:
-    """Run a receiver that answers 204, until told otherwise."""
+    """Run a receiver that answers 204, unless the test changes that."""
     with receiving() as server:
         yield server
 
@@ -57,10 +58,10 @@ def times_in(body: bytes) -> list[int]:
 # --- a standby ---
 
 
-def test_holds_and_answers_as_a_receiver_that_took_it(
+def test_a_standby_holds_batches_and_answers_204(
     gate: RunningGate, receiver: StandInReceiver
 ) -> None:
-    """Prometheus goes on, and the receiver sees nothing."""
+    """A standby's gate holds a batch and answers 204; the receiver gets nothing."""
     body = batch(wall_ms())
     answer = gate.post(body)
     assert (answer.status_code, answer.content) == (204, b"")
@@ -72,8 +73,11 @@ def test_holds_and_answers_as_a_receiver_that_took_it(
     assert receiver.seen == []
 
 
-def test_counts_what_it_holds_in_protocol_2(gate: RunningGate) -> None:
-    """Without the counts Prometheus would take them for lost."""
+def test_held_batches_of_protocol_2_are_counted_in_the_answer(gate: RunningGate) -> None:
+    """The answer to a held batch of protocol 2 has the counts.
+
+    Without them, Prometheus would count the samples as lost.
+    """
     answer = gate.post(batch(wall_ms(), wall_ms() + 1, series=3, protocol=2), V2)
     written = {
         name: answer.headers[f"X-Prometheus-Remote-Write-{name}-Written"]
@@ -85,10 +89,13 @@ def test_counts_what_it_holds_in_protocol_2(gate: RunningGate) -> None:
     )
 
 
-def test_refuses_when_its_memory_is_full_and_takes_again_when_released(
+def test_batches_are_refused_while_memory_is_full(
     gate: RunningGate, receiver: StandInReceiver
 ) -> None:
-    """Prometheus keeps what does not fit; a mark that passes what is held makes room."""
+    """While the memory is full, batches are refused and Prometheus keeps them.
+
+    A mark that releases held batches makes room.
+    """
     large = b"\xff" * 60_000
     assert gate.post(large).status_code == 204
     answer = gate.post(large)
@@ -101,8 +108,8 @@ def test_refuses_when_its_memory_is_full_and_takes_again_when_released(
     assert receiver.seen == []
 
 
-def test_keeps_what_came_after_the_mark(gate: RunningGate) -> None:
-    """A batch that came after it may have newer samples, whatever it has."""
+def test_batches_received_after_the_mark_are_kept(gate: RunningGate) -> None:
+    """A batch that was received after the mark is kept, even if its samples are older."""
     mark = wall_ms() - 1
     gate.post(batch(mark - 5000))
     gate.order(marks={"x": mark})
@@ -113,10 +120,13 @@ def test_keeps_what_came_after_the_mark(gate: RunningGate) -> None:
 # --- a successor ---
 
 
-def test_sends_on_what_is_newer_than_the_mark_in_order_before_anything_new(
+def test_a_new_leader_sends_held_batches_in_order(
     gate: RunningGate, receiver: StandInReceiver
 ) -> None:
-    """The first batch is cut at the mark, the others go as they are; then Prometheus' own."""
+    """A new leader sends samples after the mark in order, and only then new batches.
+
+    The first batch is cut at the mark; the others are sent unchanged.
+    """
     gate.order(Endpoint("x", receiver.url, batch_deadline_s=30.0))  # so all came at the mark's time
     start = wall_ms() - 10_000
     bodies = [batch(start + 1000 * number, start + 1000 * number + 500) for number in range(5)]
@@ -154,10 +164,8 @@ def test_sends_on_what_is_newer_than_the_mark_in_order_before_anything_new(
     assert (report.counters["batches_sent_on"], report.counters["samples_left_out"]) == (5, 5)
 
 
-def test_sends_on_again_what_the_receiver_could_not_take(
-    gate: RunningGate, receiver: StandInReceiver
-) -> None:
-    """5xx, 429 and no answer delay what is held, and cost nothing; the order stays."""
+def test_held_batches_are_retried(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """After a 5xx, a 429 or no answer, held batches are sent again in the same order."""
     first, second = batch(wall_ms()), batch(wall_ms() + 1)
     gate.post(first)
     gate.post(second)
@@ -177,8 +185,10 @@ def test_sends_on_again_what_the_receiver_could_not_take(
     assert receiver.seen[2].at - receiver.seen[1].at >= 1, "Retry-After"
 
 
-def test_sends_on_with_the_newest_credentials(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """The token of what is held has expired: it waits for Prometheus, which has the next one."""
+def test_held_batches_are_sent_with_new_credentials(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """If a held batch gets a 401, the gate waits for a request of Prometheus with a new token."""
     old, new = ({**V1, "Authorization": f"Bearer {token}"} for token in ("old", "new"))
     first, second = batch(wall_ms()), batch(wall_ms() + 1)
     gate.post(first, old)
@@ -201,8 +211,10 @@ def test_sends_on_with_the_newest_credentials(gate: RunningGate, receiver: Stand
     assert gate.reports[-1].endpoints[0].counters["samples_given_up"] == 0
 
 
-def test_sends_on_past_what_the_receiver_has(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """A receiver that knows the samples already refuses them for ever: they count as known."""
+def test_held_samples_that_the_receiver_has_are_skipped(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """Held samples that the receiver refuses because it has them are counted and skipped."""
     known, new = batch(wall_ms(), series=20), batch(wall_ms() + 1)
     gate.post(known)
     gate.post(new)
@@ -218,10 +230,10 @@ def test_sends_on_past_what_the_receiver_has(gate: RunningGate, receiver: StandI
     assert receiver.bodies[-1] == new
 
 
-def test_keeps_what_it_was_sending_on_when_it_is_closed(
+def test_an_unacknowledged_batch_stays_held_after_close(
     gate: RunningGate, receiver: StandInReceiver
 ) -> None:
-    """What the receiver has not acknowledged stays held, for the next time."""
+    """If the gate closes while it sends a held batch, the batch stays held."""
     body = batch(wall_ms())
     gate.post(body)
     receiver.play = Incoming.hang
@@ -236,8 +248,8 @@ def test_keeps_what_it_was_sending_on_when_it_is_closed(
     assert receiver.bodies == [body, body]
 
 
-def test_holds_and_sends_on_what_is_no_batch(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """The receiver says what it thinks of bytes that cannot be read here."""
+def test_unreadable_batches_are_held_and_sent(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """A batch that the gate cannot read is held and sent; the receiver decides."""
     receiver.play = lambda request: request.answer(400, b"snappy: corrupt input")
     assert gate.post(b"no snappy").status_code == 204
     gate.open()
@@ -250,7 +262,7 @@ def test_holds_and_sends_on_what_is_no_batch(gate: RunningGate, receiver: StandI
 
 
 def lead(gate: RunningGate) -> None:
-    """Open the gate, and send until the mark is after that: nothing older can come any more."""
+    """Open the gate, and send batches until the mark is later than the opening."""
     gate.open()
     opened = wall_ms()
 
@@ -261,8 +273,10 @@ def lead(gate: RunningGate) -> None:
     wait_until(send, LIMIT_S, "the mark moves", poll_s=0.1)
 
 
-def test_knows_how_far_the_receiver_is(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """The mark goes with what is acknowledged, and stays behind what is under way."""
+def test_the_mark_stays_behind_unacknowledged_samples(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """The mark follows acknowledged samples, and stays behind samples in flight."""
     lead(gate)
     assert gate.reports[-1].marks["x"] < wall_ms()
     receiver.play = Incoming.hang
@@ -280,8 +294,11 @@ def test_knows_how_far_the_receiver_is(gate: RunningGate, receiver: StandInRecei
     sender.join(LIMIT_S)
 
 
-def test_hands_over_exactly(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """All up to the order is acknowledged, nothing later is sent, and the mark says so."""
+def test_a_hand_over_has_an_exact_mark(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """At a hand-over, samples up to the order are sent, later ones are held.
+
+    The mark lies at the time of the order.
+    """
     lead(gate)
     passed = len(receiver.seen)
     before = wall_ms()
@@ -300,10 +317,10 @@ def test_hands_over_exactly(gate: RunningGate, receiver: StandInReceiver) -> Non
     assert len(receiver.seen) == passed + 1
 
 
-def test_does_not_hand_over_before_a_request_has_come_again(
+def test_a_hand_over_waits_for_a_retried_request(
     gate: RunningGate, receiver: StandInReceiver
 ) -> None:
-    """What the receiver could not take is no part of the mark."""
+    """A hand-over waits until the receiver has acknowledged a batch that failed before."""
     lead(gate)
     receiver.play = lambda request: request.answer(500, b"no")
     body = batch(wall_ms())
@@ -317,10 +334,10 @@ def test_does_not_hand_over_before_a_request_has_come_again(
 
 
 @pytest.mark.parametrize("is_renewed", [False, True])
-def test_does_not_hand_over_before_it_has_read_what_came_while_it_was_stopped(
+def test_a_hand_over_waits_for_requests_in_the_socket(
     gate: RunningGate, receiver: StandInReceiver, *, is_renewed: bool
 ) -> None:
-    """A request that waits in a socket is in flight, though the time is over."""
+    """A gate that was stopped by SIGSTOP does not hand over before it has read its socket."""
     lead(gate)
     receiver.play = Incoming.hang
     gate.order(hands_over=True)
@@ -340,10 +357,13 @@ def test_does_not_hand_over_before_it_has_read_what_came_while_it_was_stopped(
     sender.join(LIMIT_S)
 
 
-def test_says_that_it_holds_before_prometheus_hears_it(
+def test_a_held_batch_is_reported_before_it_is_answered(
     gate: RunningGate, receiver: StandInReceiver
 ) -> None:
-    """While it is open: if it is killed then, the supervisor must know that samples are lost."""
+    """An open gate reports a held batch before it answers Prometheus.
+
+    If it is then killed, the supervisor knows that samples are lost.
+    """
     receiver.play = Incoming.hang
     gate.open()
     assert gate.post(batch(wall_ms() - 10_000)).status_code == 204

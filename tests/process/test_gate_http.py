@@ -1,4 +1,4 @@
-"""The gate's HTTP: what two programs could read differently is refused; nobody waits for long."""
+"""The gate's HTTP server: it refuses ambiguous requests, and slow clients delay nobody."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def receiver() -> Iterator[StandInReceiver]:
 def shared_gate(
     tmp_path_factory: pytest.TempPathFactory, receiver: StandInReceiver
 ) -> Iterator[RunningGate]:
-    """Run a gate that is open; it must not have stumbled in the end."""
+    """Run a gate that is open, and check at the end that its log has no traceback."""
     with running_gate(tmp_path_factory.mktemp("gate")) as process:
         process.open(Endpoint("x", receiver.url, timeout_s=5.0), for_s=3600.0)
         yield process
@@ -47,14 +47,14 @@ def shared_gate(
 
 @pytest.fixture
 def gate(shared_gate: RunningGate, receiver: StandInReceiver) -> RunningGate:
-    """Hand it out, as if nothing had been sent to it yet."""
+    """Return the shared gate, and clear the record of earlier requests."""
     receiver.seen.clear()
     receiver.play = Incoming.answer
     return shared_gate
 
 
 def sent(gate: RunningGate, data: bytes) -> bytes:
-    """Send bytes as they are, and return all that comes until the end of the connection."""
+    """Send these bytes, and return everything that is received until the connection ends."""
     with socket.create_connection(("127.0.0.1", gate.port), LIMIT_S) as client:
         client.sendall(data)
         return read_all(client)
@@ -89,10 +89,10 @@ def sent(gate: RunningGate, data: bytes) -> bytes:
         b"\x16\x03\x01\x00\xa5\x01\x00\x00\r\n\r\n",
     ],
 )
-def test_what_says_two_things_is_refused(
+def test_ambiguous_requests_are_refused(
     gate: RunningGate, receiver: StandInReceiver, request_: bytes
 ) -> None:
-    """Nothing of it reaches the receiver, and nothing after it is taken for a request."""
+    """An ambiguous request is refused, and the bytes after it do not count as a request."""
     answered = sent(gate, request_ + NEXT)
     assert answered.split(b" ", 2)[1] in (b"400", b"431", b"501"), answered
     assert answered.count(b"HTTP/1.1 ") == 1
@@ -112,14 +112,14 @@ def test_what_says_two_things_is_refused(
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("piece_bytes", [1, 1000])
-def test_requests_follow_each_other(
+def test_requests_on_one_connection_are_separated(
     gate: RunningGate,
     receiver: StandInReceiver,
     request_: bytes,
     bodies: list[bytes],
     piece_bytes: int,
 ) -> None:
-    """However a request is cut, the next one on its connection begins where it ends."""
+    """Requests on one connection are separated correctly, however their bytes arrive."""
     data = request_ + NEXT
     with socket.create_connection(("127.0.0.1", gate.port), LIMIT_S) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -130,10 +130,10 @@ def test_requests_follow_each_other(
     assert answered.count(b"HTTP/1.1 204 ") == len(bodies) + 1, answered
 
 
-def test_http_1_0_keeps_a_connection_only_where_it_is_asked_to(
+def test_http_1_0_keeps_a_connection_only_on_request(
     gate: RunningGate, receiver: StandInReceiver
 ) -> None:
-    """Its answers say so."""
+    """An HTTP/1.0 connection stays open only with keep-alive, and the answer states it."""
     once = b"POST /gate/x HTTP/1.0\r\nContent-Length: 1\r\n\r\na"
     assert b"\r\nConnection: close\r\n" in sent(gate, once)
     kept = once.replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n")
@@ -142,8 +142,8 @@ def test_http_1_0_keeps_a_connection_only_where_it_is_asked_to(
     assert len(receiver.bodies) == 3
 
 
-def test_a_client_that_asks_for_leave_gets_it(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """It sends its body only then."""
+def test_expect_100_continue_is_answered(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """A client that sends Expect: 100-continue gets a 100 before it sends its body."""
     with socket.create_connection(("127.0.0.1", gate.port), LIMIT_S) as client:
         client.sendall(POST + b"Content-Length: 3\r\nExpect: 100-continue\r\n\r\n")
         assert client.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -153,7 +153,7 @@ def test_a_client_that_asks_for_leave_gets_it(gate: RunningGate, receiver: Stand
 
 
 def test_interim_answers_are_skipped(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """A load balancer may send early hints that nobody asked for."""
+    """Interim answers of the receiver, such as early hints, are skipped."""
 
     def play(request: Incoming) -> None:
         request.send_response_only(HTTPStatus.EARLY_HINTS)
@@ -168,10 +168,10 @@ def test_interim_answers_are_skipped(gate: RunningGate, receiver: StandInReceive
 
 
 @pytest.mark.parametrize(("status", "times"), [(101, 1), (103, 6)])
-def test_an_answer_that_is_not_final_is_none(
+def test_a_receiver_without_a_final_answer_is_an_error(
     gate: RunningGate, receiver: StandInReceiver, status: int, times: int
 ) -> None:
-    """Prometheus would wait for the final one until its time is over."""
+    """If the receiver sends no final answer, Prometheus gets a 502 instead of waiting."""
 
     def play(request: Incoming) -> None:
         for _ in range(times):
@@ -184,10 +184,8 @@ def test_an_answer_that_is_not_final_is_none(
     assert f"no final answer, only status {status}" in answer.json()["error"]
 
 
-def test_many_clients_that_dawdle_delay_nobody(
-    gate: RunningGate, receiver: StandInReceiver
-) -> None:
-    """1,000 that send nothing, or a part, do not keep Prometheus waiting; all is given back."""
+def test_slow_clients_do_not_delay_others(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """1,000 clients that send nothing, or a part, delay nobody, and their sockets are freed."""
     process = psutil.Process(gate.process.pid)
     before = process.num_fds()
     begun = [b"", b"POST /gate/x HT", POST + b"Content-Length: 60000000\r\n\r\nabc",
@@ -205,8 +203,8 @@ def test_many_clients_that_dawdle_delay_nobody(
     assert receiver.bodies == [b"a batch"] * 10
 
 
-def test_a_flood_of_refused_requests_does_not_flood_the_log(tmp_path: Path) -> None:
-    """A few lines; each client has its answer."""
+def test_refused_requests_are_logged_only_a_few_times(tmp_path: Path) -> None:
+    """Every refused request is answered, but only the first few are logged."""
     with running_gate(tmp_path) as gate:
         gate.await_report(lambda _: True, "the gate runs")
         for _ in range(3 * FIRST):
@@ -215,8 +213,11 @@ def test_a_flood_of_refused_requests_does_not_flood_the_log(tmp_path: Path) -> N
         assert [each.fields["status"] for each in lines] == ["400"] * FIRST
 
 
-def test_the_mark_waits_for_a_body_that_is_being_read(tmp_path: Path) -> None:
-    """Until it was cut off, and has had time to come again."""
+def test_the_mark_waits_for_an_incomplete_body(tmp_path: Path) -> None:
+    """While a body is incomplete, the mark stays before it.
+
+    After the connection has ended, the mark moves again.
+    """
     with receiving() as receiver, running_gate(tmp_path) as own:
         endpoint = Endpoint("x", receiver.url, batch_deadline_s=0.1, max_backoff_s=0.1)
 

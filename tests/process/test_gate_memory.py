@@ -1,4 +1,4 @@
-"""What a request to a receiver leaves in the gate's memory."""
+"""Memory of the gate after failed requests to a receiver."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wrapper.model.gate import Endpoint
 
 
 def no_final_answer(incoming: Incoming) -> None:
-    """Send an interim answer of which no final one follows."""
+    """Send an interim answer, and no final one."""
     incoming.answer(101)
 
 
@@ -29,8 +29,8 @@ FAULTS: dict[str, Play | None] = {
 
 
 @pytest.mark.parametrize("play", FAULTS.values(), ids=FAULTS)
-def test_a_failed_request_does_not_stay(play: Play | None) -> None:
-    """Its batch, which comes again and again, would stay with the error."""
+def test_a_failed_request_is_freed(play: Play | None) -> None:
+    """A failed request and its batch do not stay in memory with the error."""
     with receiving() as stand_in:
         url = f"http://127.0.0.1:{free_port()}/" if play is None else stand_in.url
         if play is not None:

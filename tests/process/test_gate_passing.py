@@ -1,4 +1,4 @@
-"""The gate's process as the leader's: what it passes on, what comes back, and where it ends."""
+"""The gate's process on the leader: passing requests on, answers, deadline, and its end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BATCH = bytes(range(256)) * 40  # not even snappy: the gate passes on what it ca
 
 @pytest.fixture
 def receiver() -> Iterator[StandInReceiver]:
-    """Run a receiver that answers 204, until told otherwise."""
+    """Run a receiver that answers 204, unless the test changes that."""
     with receiving() as server:
         yield server
 
@@ -38,15 +38,15 @@ def gate(tmp_path: Path) -> Iterator[RunningGate]:
 
 
 def to(receiver: StandInReceiver, **fields: object) -> Endpoint:
-    """Return the endpoint x at a receiver."""
+    """Return the endpoint x with this receiver."""
     return Endpoint("x", receiver.url, **fields)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("header", [V1, V2], ids=["protocol 1", "protocol 2"])
-def test_passes_a_request_on_as_it_came(
+def test_a_request_is_passed_on_unchanged(
     gate: RunningGate, receiver: StandInReceiver, header: dict[str, str]
 ) -> None:
-    """Body and header fields are Prometheus' own, also those that the gate does not know."""
+    """Body and header fields are passed on unchanged, also unknown fields."""
     gate.open(to(receiver))
     more = {"x-Scope-OrgID": "team a", "Authorization": "Bearer t", "X_Under_Score": "1"}
     answer = gate.post(BATCH, header | more | {"Connection": "x-hop", "X-Hop": "1"})
@@ -63,7 +63,7 @@ def test_passes_a_request_on_as_it_came(
 
 @pytest.mark.parametrize("status", [200, 400, 409, 429, 500, 503])
 def test_passes_the_answer_back(gate: RunningGate, receiver: StandInReceiver, status: int) -> None:
-    """Prometheus retries, gives up and slows down as the receiver says."""
+    """The receiver's status, body and Retry-After are passed back to Prometheus."""
     receiver.play = lambda request: request.answer(
         status,
         b"why\nso",
@@ -81,10 +81,8 @@ def test_passes_the_answer_back(gate: RunningGate, receiver: StandInReceiver, st
     assert "X-Other" not in answer.headers
 
 
-def test_passes_the_beginning_of_a_long_answer_back(
-    gate: RunningGate, receiver: StandInReceiver
-) -> None:
-    """A receiver cannot fill the gate's memory; its connection goes."""
+def test_a_long_answer_is_cut(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """Only the first 64 KiB of an answer are passed back, and its connection is closed."""
     receiver.play = lambda request: request.answer(500, b"a" * (1 << 20))
     gate.open(to(receiver))
     assert gate.post(BATCH).content == b"a" * (64 << 10)
@@ -94,17 +92,20 @@ def test_passes_the_beginning_of_a_long_answer_back(
 
 
 def drip(request: Incoming) -> None:
-    """Send a body byte by byte, and never all of it."""
+    """Send a body byte by byte, without an end."""
     while not request.server.is_over.wait(0.05):
         request.wfile.write(b".")
 
 
 @pytest.mark.parametrize("end", [Incoming.hang_up, Incoming.hang, drip])
 @pytest.mark.parametrize("status", [200, 400])
-def test_an_answer_whose_body_ends_early_is_one(
+def test_an_answer_with_an_incomplete_body_counts(
     gate: RunningGate, receiver: StandInReceiver, status: int, end: Play
 ) -> None:
-    """Its status says what became of the samples; Prometheus reads the body only for its log."""
+    """If an answer's body is incomplete, its status counts.
+
+    Prometheus reads the body only for its log.
+    """
 
     def part(request: Incoming) -> None:
         request.send_response(status)
@@ -120,10 +121,8 @@ def test_an_answer_whose_body_ends_early_is_one(
     assert receiver.connections == 2
 
 
-def test_keeps_connections_and_notices_that_one_is_closed(
-    gate: RunningGate, receiver: StandInReceiver
-) -> None:
-    """A connection serves many requests; one that the receiver has closed costs no request."""
+def test_connections_are_reused_and_replaced(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """A connection is used for many requests; if the receiver closes it, no request fails."""
     gate.open(to(receiver))
     for _ in range(3):
         assert gate.post(BATCH).status_code == 204
@@ -140,8 +139,8 @@ def test_keeps_connections_and_notices_that_one_is_closed(
     assert len(receiver.seen) == 6
 
 
-def test_passes_as_many_on_at_once_as_come(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """A slow receiver holds up nobody but those that it makes wait."""
+def test_requests_are_passed_on_concurrently(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """100 requests are passed on at the same time."""
     together = threading.Barrier(100)
 
     def wait(request: Incoming) -> None:
@@ -155,10 +154,8 @@ def test_passes_as_many_on_at_once_as_come(gate: RunningGate, receiver: StandInR
         assert set(answers) == {204}
 
 
-def test_refuses_what_remote_write_does_not_send(
-    gate: RunningGate, receiver: StandInReceiver
-) -> None:
-    """Other paths and methods get an error that says so, and reach no receiver."""
+def test_other_paths_and_methods_are_refused(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """Other paths get 404 and other methods 405; the receiver gets nothing."""
     gate.open(to(receiver))
     base = f"http://127.0.0.1:{gate.port}"
     for path in ("/", "/gate", "/gate/", "/api/v1/write"):
@@ -170,17 +167,20 @@ def test_refuses_what_remote_write_does_not_send(
     assert receiver.seen == []
 
 
-def test_knows_names_that_are_percent_encoded(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """A name may be any text."""
+def test_endpoint_names_may_be_percent_encoded(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """The name of an endpoint may be any text; it is percent-encoded in the path."""
     gate.open(Endpoint("a/b ü", receiver.url))
     assert gate.post(BATCH, name="a%2Fb%20%C3%BC").status_code == 204
     assert receiver.bodies == [BATCH]
 
 
-def test_has_prometheus_try_again_what_it_does_not_know(
-    gate: RunningGate, receiver: StandInReceiver
-) -> None:
-    """A new endpoint may be in Prometheus' configuration before the order is here."""
+def test_an_unknown_endpoint_gets_503(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """An unknown endpoint gets 503, so that Prometheus retries.
+
+    Prometheus may know a new endpoint before the gate gets the order.
+    """
     assert gate.post(BATCH).status_code == 503
     gate.open(to(receiver))
     answer = gate.post(BATCH, name="y")
@@ -188,8 +188,8 @@ def test_has_prometheus_try_again_what_it_does_not_know(
     assert "'y'" in answer.json()["error"]
 
 
-def test_bounds_a_body(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """More than 64 MiB is refused before it is read, for good."""
+def test_a_body_over_64_mib_is_refused(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """A body of more than 64 MiB gets 413 before it is read, so Prometheus does not retry."""
     gate.open(to(receiver))
     with socket.create_connection(("127.0.0.1", gate.port), LIMIT_S) as client:
         head = "POST /gate/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 67108865"
@@ -198,8 +198,8 @@ def test_bounds_a_body(gate: RunningGate, receiver: StandInReceiver) -> None:
     assert receiver.seen == []
 
 
-def test_tells_of_a_receiver_without_an_answer(gate: RunningGate) -> None:
-    """Prometheus gets 502, so that it tries again, and a reason without secrets."""
+def test_an_unreachable_receiver_gives_502(gate: RunningGate) -> None:
+    """If the receiver refuses connections, Prometheus gets 502, and an error without secrets."""
     with closing(socket.create_server(("127.0.0.1", 0))) as nobody:
         port = nobody.getsockname()[1]
     gate.open(Endpoint("x", f"http://me:secret@127.0.0.1:{port}/write?token=t"))
@@ -211,8 +211,8 @@ def test_tells_of_a_receiver_without_an_answer(gate: RunningGate) -> None:
     assert gate.counted("requests_failed") == 1
 
 
-def test_tells_of_a_receiver_that_is_late(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """After the endpoint's remote_timeout Prometheus gets 504, also while its head drips."""
+def test_a_slow_receiver_gives_504(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """After the endpoint's remote_timeout Prometheus gets 504, also if the header is slow."""
 
     def drip(request: Incoming) -> None:
         request.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
@@ -231,8 +231,10 @@ def test_tells_of_a_receiver_that_is_late(gate: RunningGate, receiver: StandInRe
 # --- the deadline ---
 
 
-def test_passes_nothing_on_after_the_deadline(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """Past it Prometheus is told to try again, and the receiver sees nothing."""
+def test_no_request_is_passed_on_after_the_deadline(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """After the deadline, requests get 503, the receiver gets nothing, and the gate closes."""
     gate.open(to(receiver), for_s=2.0)
     assert gate.post(BATCH).status_code == 204
     until = gate.newest.open_until
@@ -246,10 +248,10 @@ def test_passes_nothing_on_after_the_deadline(gate: RunningGate, receiver: Stand
     assert gate.process.poll() is None, "the kernel timer is off while it is closed"
 
 
-def test_cuts_what_is_under_way_at_the_deadline(
+def test_requests_in_flight_are_aborted_at_the_deadline(
     gate: RunningGate, receiver: StandInReceiver
 ) -> None:
-    """A receiver that hangs does not keep it open: it is closed before the deadline."""
+    """If the receiver hangs, its request is aborted, and the gate closes in time."""
     receiver.play = Incoming.hang
     gate.open(to(receiver), for_s=2.0)
     until = gate.newest.open_until
@@ -263,10 +265,10 @@ def test_cuts_what_is_under_way_at_the_deadline(
     assert gate.process.poll() is None
 
 
-def test_lets_what_is_under_way_go_on_when_the_lease_is_renewed(
+def test_a_renewed_lease_extends_requests_in_flight(
     gate: RunningGate, receiver: StandInReceiver
 ) -> None:
-    """The deadline that counts is the newest one, not that of its beginning."""
+    """A request in flight has the newest deadline, not that of its beginning."""
     goes_on = threading.Event()
 
     def wait(request: Incoming) -> None:
@@ -288,10 +290,10 @@ def test_lets_what_is_under_way_go_on_when_the_lease_is_renewed(
     assert statuses == [204]
 
 
-def test_cuts_what_is_under_way_when_told_to_close(
+def test_an_order_to_close_aborts_requests_in_flight(
     gate: RunningGate, receiver: StandInReceiver
 ) -> None:
-    """Closed means that no request is under way."""
+    """An order to close aborts requests in flight; Prometheus gets 502."""
     receiver.play = Incoming.hang
     gate.open(to(receiver))
     statuses: list[int] = []
@@ -303,8 +305,8 @@ def test_cuts_what_is_under_way_when_told_to_close(
     assert statuses == [502]
 
 
-def test_cuts_what_is_still_connecting(gate: RunningGate) -> None:
-    """A receiver that accepts late gets nothing."""
+def test_a_connection_attempt_is_aborted_at_the_deadline(gate: RunningGate) -> None:
+    """If the connection to the receiver is not made before the deadline, it is aborted."""
     with closing(socket.create_server(("127.0.0.1", 0), backlog=0)) as full:
         others = [_connecting(full) for _ in range(4)]
         gate.open(Endpoint("x", f"http://127.0.0.1:{full.getsockname()[1]}/"), for_s=2.0)
@@ -315,17 +317,17 @@ def test_cuts_what_is_still_connecting(gate: RunningGate) -> None:
 
 
 def _connecting(listener: socket.socket) -> socket.socket:
-    """Return a socket that takes a place among those that wait to be accepted."""
+    """Return a socket that fills a place in the backlog of a listener."""
     client = socket.socket()
     client.settimeout(0)
     client.connect_ex(listener.getsockname())
     return client
 
 
-def test_is_killed_at_the_deadline_while_it_is_stopped(
+def test_a_stopped_gate_is_killed_at_the_deadline(
     gate: RunningGate, receiver: StandInReceiver
 ) -> None:
-    """The kernel timer ends a gate that cannot cut anything, and nothing more is sent."""
+    """A kernel timer kills a gate that is stopped by SIGSTOP at the deadline."""
     gate.open(to(receiver), for_s=2.0)
     os.kill(gate.process.pid, signal.SIGSTOP)
     assert gate.process.wait(LIMIT_S) == -signal.SIGKILL
@@ -333,8 +335,8 @@ def test_is_killed_at_the_deadline_while_it_is_stopped(
     assert now() >= gate.newest.open_until
 
 
-def test_is_not_killed_once_it_is_closed(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """A closed gate may be stopped for as long as it takes."""
+def test_a_closed_gate_is_not_killed(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """A closed gate may be stopped by SIGSTOP for any time."""
     gate.open(to(receiver), for_s=2.0)
     until = gate.newest.open_until
     assert until is not None
@@ -347,8 +349,8 @@ def test_is_not_killed_once_it_is_closed(gate: RunningGate, receiver: StandInRec
     assert gate.post(BATCH).status_code == 204
 
 
-def test_sends_nothing_more_of_a_body_once_it_is_dead(gate: RunningGate) -> None:
-    """What the kernel has not sent of a request goes with the process."""
+def test_a_killed_gate_sends_nothing_more(gate: RunningGate) -> None:
+    """When the gate is killed, the unsent part of a request is discarded by the kernel."""
     body = b"x" * (32 << 20)
     with closing(socket.create_server(("127.0.0.1", 0))) as slow:
         slow.settimeout(LIMIT_S)
@@ -380,8 +382,8 @@ def _post_in_vain(gate: RunningGate, body: bytes) -> None:
 # --- the process ---
 
 
-def test_ends_when_the_supervisor_has_gone(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """The end of the channel is the end of the gate, whatever is under way."""
+def test_the_gate_ends_with_its_supervisor(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """If the channel to the supervisor is closed, the gate exits, also with requests in flight."""
     receiver.play = Incoming.hang
     gate.open(to(receiver))
     sender = threading.Thread(target=_post_in_vain, args=(gate, BATCH))
@@ -392,8 +394,10 @@ def test_ends_when_the_supervisor_has_gone(gate: RunningGate, receiver: StandInR
     sender.join(LIMIT_S)
 
 
-def test_waits_for_no_supervisor(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """One that hangs reads no reports; requests, orders and the deadline go on."""
+def test_a_hanging_supervisor_does_not_block_the_gate(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """If the supervisor reads no reports, requests, orders and the deadline still work."""
     others = [Endpoint(f"{number}", receiver.url) for number in range(100)]
     gate.open(to(receiver), *others)
     gate.reads.clear()
@@ -407,16 +411,18 @@ def test_waits_for_no_supervisor(gate: RunningGate, receiver: StandInReceiver) -
     assert gate.process.poll() is None
 
 
-def test_ends_when_it_is_told_to(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """SIGTERM ends it, with status 0."""
+def test_sigterm_ends_the_gate(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """SIGTERM ends the gate with status 0."""
     gate.open(to(receiver))
     assert gate.post(BATCH).status_code == 204
     assert gate.stop() == 0
     assert "Traceback" not in gate.log_text
 
 
-def test_loses_no_request_while_it_restarts(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """Requests wait at the socket, which the supervisor keeps."""
+def test_requests_wait_while_the_gate_restarts(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """During a restart, requests wait at the listening socket, which the supervisor holds."""
     gate.open(to(receiver))
     gate.stop(signal.SIGKILL)
     statuses: list[int] = []

@@ -1,4 +1,4 @@
-"""The gate of a standby asks the leader's API for marks, while it holds something."""
+"""A standby's gate reads the leader's marks from its API, while it holds batches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Replica = Callable[..., StandIn]
 
 @pytest.fixture
 def replica() -> Iterator[Replica]:
-    """Give a function that runs a replica's API, whose status says what the test wants."""
+    """Return a function that runs a replica's API with this status."""
     running_ones = []
 
     def run(identity: str, **status: Any) -> StandIn:
@@ -38,7 +38,7 @@ def replica() -> Iterator[Replica]:
 
 
 def status_of(identity: str, *, is_leader: bool, mark: int, ahead_s: float = 0.0) -> Any:
-    """Return a status."""
+    """Return the status of a replica."""
     gate = {
         "time_ms": round((time.time() + ahead_s) * 1000),
         "endpoints": [{"name": "x", "mark_ms": mark}, {"name": 1, "mark_ms": "no"}, "no"],
@@ -55,12 +55,12 @@ def status_of(identity: str, *, is_leader: bool, mark: int, ahead_s: float = 0.0
 
 
 def standby(tmp_path: Path, *servers: StandIn) -> Any:
-    """Run a gate that knows these peers."""
+    """Run a gate with these peers."""
     return running_gate(tmp_path, peers=tuple(server.url for server in servers))
 
 
 def hold(gate: RunningGate, leader: str = "a") -> int:
-    """Have it hold a batch, and return a mark that would release it."""
+    """Make the gate hold a batch, and return a mark that would release it."""
     gate.order(Endpoint("x", "http://127.0.0.1:1/"), leader=leader)
     assert gate.post(BATCH).status_code == 204
     gate.await_endpoint(lambda each: each.held_batches == 1, "it holds a batch")
@@ -68,12 +68,12 @@ def hold(gate: RunningGate, leader: str = "a") -> int:
 
 
 def later() -> int:
-    """Return a mark that releases what is held now."""
+    """Return a mark that releases everything that is held now."""
     return round((time.time() + 60) * 1000)
 
 
-def test_takes_the_leaders_marks_and_measures_its_clock(tmp_path: Path, replica: Replica) -> None:
-    """What the leader's receiver has need not be held; its clock is told."""
+def test_marks_and_clock_offset_of_the_leader_are_used(tmp_path: Path, replica: Replica) -> None:
+    """The leader's mark releases batches, and the offset of its clock is reported."""
     follower = replica("c", is_leader=False, mark=later())
     leader = replica("a", is_leader=True, mark=later(), ahead_s=7.0)
     with standby(tmp_path, follower, leader) as gate:
@@ -84,8 +84,8 @@ def test_takes_the_leaders_marks_and_measures_its_clock(tmp_path: Path, replica:
         assert {request.headers.get("Authorization") for request in leader.seen} == {None}
 
 
-def test_asks_the_leader_alone_on_one_connection(tmp_path: Path, replica: Replica) -> None:
-    """Once it is found, nobody else is asked."""
+def test_only_the_leader_is_asked_on_one_connection(tmp_path: Path, replica: Replica) -> None:
+    """Once the leader is found, only the leader is asked, on one connection."""
     follower = replica("c", is_leader=False, mark=0)
     leader = replica("a", is_leader=True, mark=0)
     with standby(tmp_path, follower, leader) as gate:
@@ -104,8 +104,10 @@ def test_asks_the_leader_alone_on_one_connection(tmp_path: Path, replica: Replic
     ],
     ids=["another identity", "does not say that it leads"],
 )
-def test_takes_nobody_elses_marks(tmp_path: Path, replica: Replica, status: dict[str, Any]) -> None:
-    """Only who holds the lease, and says so, knows what the receiver has."""
+def test_marks_of_other_replicas_are_ignored(
+    tmp_path: Path, replica: Replica, status: dict[str, Any]
+) -> None:
+    """Marks are used only from the replica that holds the lease and reports that it leads."""
     server = replica(**status, mark=later())
     with standby(tmp_path, server) as gate:
         hold(gate)
@@ -113,8 +115,8 @@ def test_takes_nobody_elses_marks(tmp_path: Path, replica: Replica, status: dict
         assert gate.reports[-1].endpoints[0].mark is None
 
 
-def test_lives_on_with_what_no_mark_can_be(tmp_path: Path, replica: Replica) -> None:
-    """Numbers beyond any time are left out: they would end the gate, or spoil the metrics."""
+def test_impossible_marks_are_ignored(tmp_path: Path, replica: Replica) -> None:
+    """Marks and times that are too large are ignored; they could end the gate."""
     status = status_of("a", is_leader=True, mark=2**60)
     status["gate"]["time_ms"] = 10**400
     server = replica("a", is_leader=True, mark=0)
@@ -125,8 +127,8 @@ def test_lives_on_with_what_no_mark_can_be(tmp_path: Path, replica: Replica) -> 
         assert gate.reports[-1].endpoints[0].mark is None
 
 
-def test_asks_nobody_while_nothing_is_held(tmp_path: Path, replica: Replica) -> None:
-    """Without a batch a mark is no use."""
+def test_no_peer_is_asked_while_nothing_is_held(tmp_path: Path, replica: Replica) -> None:
+    """No peer is asked while nothing is held, or while no leader is known."""
     leader = replica("a", is_leader=True, mark=0)
     with standby(tmp_path, leader) as gate:
         gate.order(Endpoint("x", "http://127.0.0.1:1/"), leader="a")
@@ -137,8 +139,8 @@ def test_asks_nobody_while_nothing_is_held(tmp_path: Path, replica: Replica) -> 
         assert leader.seen == []
 
 
-def test_goes_on_asking_where_it_is_refused(tmp_path: Path, replica: Replica) -> None:
-    """An API with users answers 401: the lease has the marks too."""
+def test_a_refused_request_for_marks_is_repeated(tmp_path: Path, replica: Replica) -> None:
+    """If the leader's API answers 401, the gate asks again; the lease has the marks too."""
     server = replica("a", is_leader=True, mark=later())
     allowed = server.play
     server.play = lambda request: request.answer(401, {"error": "who are you?"})
@@ -150,8 +152,8 @@ def test_goes_on_asking_where_it_is_refused(tmp_path: Path, replica: Replica) ->
         assert gate.counted("batches_released") == 1
 
 
-def test_asks_less_and_less_often_in_vain() -> None:
-    """Pauses grow to 5 s while the leader is not found, and begin anew with another."""
+def test_the_pause_grows_while_the_leader_is_not_found() -> None:
+    """The pause grows to 5 s while the leader is not found, and restarts with a new leader."""
     options = GateOptions(listen_fd=0, control_fd=0, parent_pid=0, memory_bytes=0, identity="b")
     marks = MarksOfPeers(options)
     pauses = []

@@ -1,4 +1,4 @@
-"""The gate's server, in this process."""
+"""The gate's HTTP server, run in the test's process."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ LIMIT_S = 20.0
 PART = b"POST /gate/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n" + b"x" * 101
 
 
-def test_the_first_bytes_of_a_body_count_already(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody holds more than the limit by one piece and silence."""
+def test_the_first_bytes_of_a_body_count_for_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first bytes of a body count for the memory limit.
+
+    No client can exceed it with one piece of a body.
+    """
     monkeypatch.setattr(server, "MOST_BYTES", 100)
     listener = gevent.socket.socket()
     listener.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""The gate at a start: who elects, what is warned of, which files are asked for."""
+"""The gate at a start: the election, the warnings, and the files of the gate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OWN = "remote_write: [{url: 'https://own/w'}]"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the working folder, with a program that stands for Prometheus."""
+    """Return the working folder, with a program in place of Prometheus."""
     monkeypatch.chdir(tmp_path)
     Path("prometheus").write_text("#!/bin/sh\n")
     Path("prometheus").chmod(0o755)
@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def started(follower: str, leader: str, *words: str) -> StartupState:
-    """Return what is known before a start with these two parts."""
+    """Return the startup state with these two parts of the configuration."""
     Path("c.yml").write_text(f"follower:\n  {follower}\nleader:\n  {leader}\n")
     child = ("--", "./prometheus", "--config.file=p.yml")
     words = ("--config=c.yml", "--remote-write-gate", *words, *child)
@@ -51,8 +51,8 @@ def warnings(start: StartupState, caplog: pytest.LogCaptureFixture) -> list[str]
     ]
 
 
-def test_a_leader_is_elected_though_both_read_the_same(folder: Path) -> None:
-    """Its gate writes, and the others' keep."""
+def test_a_leader_is_elected_though_renderings_are_equal(folder: Path) -> None:
+    """With the gate, a leader is elected though both roles have the same rendering."""
     assert folder.is_dir()
     start = started("{}", ENTRY)
     assert not start.good.has_overrides
@@ -60,16 +60,16 @@ def test_a_leader_is_elected_though_both_read_the_same(folder: Path) -> None:
     assert started("{}", "{}").lock.kind == "none"
 
 
-def test_a_usual_start_warns_of_nothing(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Every replica's Prometheus writes, and none beside the gate."""
+def test_a_usual_start_has_no_warnings(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A start whose entries all go through the gate has no warnings."""
     assert folder.is_dir()
     assert warnings(started("{}", ENTRY), caplog) == []
 
 
-def test_what_goes_beside_the_gate_is_warned_of(
+def test_entries_outside_the_gate_are_warned_of(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The follower's own remote_write, and what signs its requests."""
+    """A start warns of the follower's own remote_write, and of entries with signed requests."""
     assert folder.is_dir()
     [line] = warnings(started(OWN, ENTRY), caplog)
     assert "the follower's part has a remote_write: every replica writes" in line
@@ -83,8 +83,10 @@ def test_what_goes_beside_the_gate_is_warned_of(
     assert "the leader has no overrides" in line
 
 
-def test_the_flags_reach_the_rendering(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Address, memory, lease, and who this is."""
+def test_gate_flags_affect_rendering_and_warnings(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Listen address, memory and lease duration appear in the rendering or in warnings."""
     start = started(
         "global: {external_labels: {replica: h}}",
         "remote_write: [{url: 'https://r/w', queue_config: {sample_age_limit: 20s}}]",
@@ -100,10 +102,10 @@ def test_the_flags_reach_the_rendering(folder: Path, caplog: pytest.LogCaptureFi
     assert "--gate-memory is 1,048,576 bytes" in lines[2]
 
 
-def test_a_missing_file_of_the_gate_is_told_as_prometheus_was(
+def test_a_missing_file_of_the_gate_is_reported(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A start only warns; a change that needs it is not used until it is there."""
+    """At a start, a missing CA file is a warning; a changed configuration waits for the file."""
     start = started("{}", WITH_CA)
     [line] = warnings(start, caplog)
     assert (
@@ -120,8 +122,11 @@ def test_a_missing_file_of_the_gate_is_told_as_prometheus_was(
     }
 
 
-def test_what_is_kept_leads_to_the_gate(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A start whose input is refused knows the receivers, elects, and warns if it has no gate."""
+def test_a_saved_rendering_needs_its_gate(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With a saved rendering, a start knows the receivers and elects.
+
+    It warns if the gate of the rendering does not run.
+    """
     start = started("{}", ENTRY)
     start.saved.save(SavedRenderings(start.good))
     for words, is_warned in (
@@ -141,8 +146,8 @@ def test_what_is_kept_leads_to_the_gate(folder: Path, caplog: pytest.LogCaptureF
         assert told is is_warned
 
 
-def test_an_init_container_writes_what_the_gate_needs(folder: Path) -> None:
-    """The Prometheus that is started with it sends to the gate from the beginning."""
+def test_init_renders_the_url_of_the_gate(folder: Path) -> None:
+    """With --init, the rendering already sends to the gate."""
     assert folder.is_dir()
     Path("c.yml").write_text(f"follower: {{}}\nleader:\n  {ENTRY}\n")
     words = ("--init", "--config=c.yml", "--output=p.yml", "--remote-write-gate")
@@ -158,7 +163,7 @@ def test_an_init_container_writes_what_the_gate_needs(folder: Path) -> None:
 def test_a_sidecar_without_a_gate_is_warned_of(
     folder: Path, caplog: pytest.LogCaptureFixture, words: tuple[str, ...], is_warned: bool
 ) -> None:
-    """Where another replica may lead, and no gate is in between, two may write."""
+    """A sidecar without a gate is warned of, if another replica may lead: two may write."""
     (folder / "c.yml").write_text(f"follower: {{}}\nleader:\n  {ENTRY}\n")
     url = "--notify-http-url=http://127.0.0.1:9090/-/reload"
     given = ("--config=c.yml", "--output=p.yml", url, *words)

@@ -19,8 +19,8 @@ from wrapper.access.prometheus_access import Access, PrometheusAccess
 LIMIT_S = 20.0
 
 
-def test_what_is_ended_before_it_is_made_sends_nothing(tmp_path: Path) -> None:
-    """Whoever asked has been told that there is no answer: a late server gets no request."""
+def test_a_request_that_timed_out_is_never_sent(tmp_path: Path) -> None:
+    """If a request times out during the connection, a late server gets no request."""
     authority = Authority(tmp_path / "authority")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue("server").paths)
@@ -37,12 +37,15 @@ def test_what_is_ended_before_it_is_made_sends_nothing(tmp_path: Path) -> None:
         with context.wrap_socket(client, server_side=True) as secured:
             try:
                 assert secured.recv(1 << 16) == b""
-            except ConnectionError:  # it has gone away, having said nothing
+            except ConnectionError:  # it was closed without a request
                 return
 
 
-def test_it_may_be_ended_while_another_thread_closes_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The elector ends a watch at the moment when its thread has read the last byte."""
+def test_a_connection_can_be_ended_while_it_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection can be ended while another thread closes its response.
+
+    The elector may end a watch when its thread has read the last byte.
+    """
     flush = http.client.HTTPResponse.flush
     overtaken = threading.Event()
 

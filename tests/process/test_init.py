@@ -1,4 +1,4 @@
-"""PID 1 in a real PID namespace: forwards signals, reaps orphans, passes on the status."""
+"""PID 1 in a real PID namespace: it forwards signals, reaps orphans and exits with the status."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ print("zombies", zombies, flush=True)
 
 
 def in_namespace(then: str) -> subprocess.Popen[str]:
-    """Start a Python that is PID 1 and has split off what ``then`` does."""
+    """Start Python as PID 1, which splits off a child that runs ``then``."""
     words = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
     return subprocess.Popen(
         [*words, sys.executable, "-c", SPLIT.format(then=then)],
@@ -49,7 +49,7 @@ def in_namespace(then: str) -> subprocess.Popen[str]:
 
 @pytest.fixture
 def started() -> Iterator[list[subprocess.Popen[str]]]:
-    """Collect what a test starts, and end it."""
+    """Collect the processes that a test starts, and kill them at the end."""
     processes: list[subprocess.Popen[str]] = []
     yield processes
     for process in processes:
@@ -59,20 +59,22 @@ def started() -> Iterator[list[subprocess.Popen[str]]]:
 
 @pytest.mark.parametrize("status", [0, 3])
 def test_the_exit_status_is_passed_on(status: int) -> None:
-    """What the child exits with is what init exits with."""
+    """PID 1 exits with the exit status of its child."""
     with in_namespace(f"os._exit({status})") as process:
         assert process.wait(timeout=10) == status
 
 
 def test_death_by_a_signal_becomes_128_and_its_number() -> None:
-    """A killed child gives the status that a shell would give."""
+    """If a signal kills the child, the exit status is 128 plus its number, as in a shell."""
     with in_namespace("os.kill(os.getpid(), signal.SIGKILL)") as process:
         assert process.wait(timeout=10) == 128 + signal.SIGKILL
 
 
 @pytest.mark.parametrize("name", ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2"])
-def test_signals_reach_the_child_once(name: str, started: list[subprocess.Popen[str]]) -> None:
-    """What is sent to PID 1 arrives at the child, which leads its own process group."""
+def test_signals_are_forwarded_to_the_child(
+    name: str, started: list[subprocess.Popen[str]]
+) -> None:
+    """A signal to PID 1 is forwarded to the child, which leads its own process group."""
     number = signal.Signals[f"SIG{name}"]
     process = in_namespace(SAY_SIGNAL.format(number=int(number)))
     started.append(process)
@@ -86,7 +88,7 @@ def test_signals_reach_the_child_once(name: str, started: list[subprocess.Popen[
 
 
 def test_orphans_are_reaped() -> None:
-    """Grandchildren that lose their parent leave no zombies behind."""
+    """Orphaned grandchildren leave no zombies."""
     with in_namespace(ORPHANS) as process:
         out, _ = process.communicate(timeout=10)
     assert out == "zombies []\n"

@@ -1,4 +1,4 @@
-"""The watch on real files, changed in every way that people and programs have."""
+"""The watch of the inputs, on real files that are changed in all usual ways."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from wrapper.model.configuration import Renderings
 from wrapper.model.events import ConfigurationRead, ConfigurationRejected, Event
 from wrapper.model.roles import Role
 
-SOON_S = 15.0  # for a busy machine: what would have to settle, or be re-hashed, is NEVER told
+SOON_S = 15.0  # for a busy machine; a change that has to settle would take NEVER_S
 NEVER_S = 3600.0
 
 
 class Watched:
-    """A whole file and its leader configs, watched; what the leader reads, and when it was told."""
+    """Watched inputs; it records what the leader's rendering contains, and when."""
 
     running: ClassVar[list[Watched]] = []
 
@@ -51,7 +51,7 @@ class Watched:
         wait_until(lambda: self.watch._periodic_read_at > 0, 15, "it has looked once")
 
     def end(self) -> None:
-        """End the thread, and with it what it watches by."""
+        """End the thread and its watch."""
         self.watch.end()
         self._thread.join(5)
 
@@ -64,7 +64,7 @@ class Watched:
         return event
 
     def await_value(self, expected: Any, within_s: float) -> None:
-        """Wait until this is what the leader reads."""
+        """Wait until the leader's rendering has this value."""
         wait_until(
             lambda: bool(self.reports) and self.reports[-1][1] == expected,
             within_s,
@@ -74,13 +74,16 @@ class Watched:
 
     @property
     def values(self) -> list[Any]:
-        """All that was told."""
+        """All reported values."""
         return [value for _, value in self.reports]
 
 
 @pytest.fixture(autouse=True)
 def _never_settled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing settle, so that what is told at once is, but where a test asks for it."""
+    """Set the time to settle to an hour, unless the test uses ``settles``.
+
+    So only changes that are reported at once are found.
+    """
     if "settles" not in request.fixturenames:
         monkeypatch.setattr(debounce, "SETTLE_S", NEVER_S)
         monkeypatch.setattr(input_watch, "SETTLE_S", NEVER_S)
@@ -88,12 +91,12 @@ def _never_settled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def settles() -> None:
-    """Have what may be half of a change wait for the rest, for SETTLE_S."""
+    """Keep the usual SETTLE_S, for which a possibly incomplete change waits."""
 
 
 @pytest.fixture(autouse=True)
 def _end_all() -> Iterator[None]:
-    """End every watch that a test has begun."""
+    """End all watches of the test."""
     yield
     while Watched.running:
         Watched.running.pop().end()
@@ -101,7 +104,7 @@ def _end_all() -> Iterator[None]:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """Make a file in a folder of its own."""
+    """Return a configuration file in its own folder."""
     path = tmp_path / "etc" / "p.yml"
     path.parent.mkdir()
     path.write_text("a: 0\n")
@@ -110,7 +113,7 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def watched(config: Path) -> Watched:
-    """Watch that file; the re-hash never comes."""
+    """Watch that file without the periodic re-hash."""
     return Watched(config)
 
 
@@ -118,7 +121,7 @@ def watched(config: Path) -> Watched:
 
 
 def edit_in_place(path: Path, text: str) -> None:
-    """Write as `>` in a shell does."""
+    """Write to the file as `>` in a shell does."""
     path.write_text(text)
 
 
@@ -145,26 +148,26 @@ def edit_as_vim(path: Path, text: str) -> None:
 
 
 def edit_with_sed(path: Path, text: str) -> None:
-    """Let another program do it."""
+    """Change the file with another program."""
     subprocess.run(["sed", "-i", f"s/.*/{text.strip()}/", path], check=True)
 
 
 def move_here(path: Path, text: str) -> None:
-    """Move a file here that was written elsewhere."""
+    """Move a file from another folder over it."""
     elsewhere = path.parent.parent / "elsewhere"
     elsewhere.write_text(text)
     subprocess.run(["mv", elsewhere, path], check=True)
 
 
 def copy_here(path: Path, text: str) -> None:
-    """Copy a file over it."""
+    """Copy a file from another folder over it."""
     elsewhere = path.parent.parent / "elsewhere"
     elsewhere.write_text(text)
     shutil.copyfile(elsewhere, path)
 
 
 def put_a_link(path: Path, text: str) -> None:
-    """Put a symbolic link in its place, to a file that nobody watches yet: one change, not two."""
+    """Replace the file by a symbolic link to an unwatched file, as one change."""
     elsewhere = path.parent.parent / f"elsewhere-{text.rsplit(maxsplit=1)[-1]}"
     elsewhere.write_text(text)
     path.unlink()
@@ -172,7 +175,7 @@ def put_a_link(path: Path, text: str) -> None:
 
 
 def delete_and_write(path: Path, text: str) -> None:
-    """Remove it and write it anew."""
+    """Delete the file and write it again."""
     path.unlink()
     path.write_text(text)
 
@@ -192,8 +195,8 @@ def delete_and_write(path: Path, text: str) -> None:
     ],
     ids=lambda change: change.__name__,
 )
-def test_a_finished_change_is_told_at_once(watched: Watched, change: Any) -> None:
-    """However it was made, twice in a row, and without anything between."""
+def test_a_finished_change_is_reported_at_once(watched: Watched, change: Any) -> None:
+    """Each kind of change is reported at once, twice in a row, without values in between."""
     for number in (1, 2):
         change(watched.config, f"a: {number}\n")
         watched.await_value({"a": number}, SOON_S)
@@ -201,8 +204,11 @@ def test_a_finished_change_is_told_at_once(watched: Watched, change: Any) -> Non
     assert watched.values == [{"a": 1}, {"a": 2}]
 
 
-def test_a_change_through_another_name_is_told_at_once(config: Path, tmp_path: Path) -> None:
-    """A hard link stands for a bind mount of one file: the change is made in another folder."""
+def test_a_change_through_a_hard_link_is_reported_at_once(config: Path, tmp_path: Path) -> None:
+    """A change through a hard link in another folder is reported at once.
+
+    It stands for a bind mount of a single file.
+    """
     other = tmp_path / "other.yml"
     other.hardlink_to(config)
     watched = Watched(config)
@@ -212,7 +218,7 @@ def test_a_change_through_another_name_is_told_at_once(config: Path, tmp_path: P
 
 @pytest.fixture
 def mount() -> Iterator[Callable[[Path, Path], None]]:
-    """Give what mounts one folder or file on another until the end of the test."""
+    """Return a function that bind-mounts a folder or file until the end of the test."""
     with ExitStack() as stack:
 
         def bind(what: Path, where: Path) -> None:
@@ -222,8 +228,10 @@ def mount() -> Iterator[Callable[[Path, Path], None]]:
         yield bind
 
 
-def test_a_bind_mount(config: Path, tmp_path: Path, mount: Callable[[Path, Path], None]) -> None:
-    """Of a folder and of a single file: what is changed outside is told at once."""
+def test_changes_in_a_bind_mount_are_reported_at_once(
+    config: Path, tmp_path: Path, mount: Callable[[Path, Path], None]
+) -> None:
+    """Changes in the source of a mounted folder or file are reported at once."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "p.yml").write_text("a: 0\n")
@@ -239,10 +247,10 @@ def test_a_bind_mount(config: Path, tmp_path: Path, mount: Callable[[Path, Path]
     watched.await_value({"a": 1, "b": 1}, SOON_S)
 
 
-def test_one_folder_by_two_names(
+def test_one_folder_with_two_mounts_is_watched(
     config: Path, tmp_path: Path, mount: Callable[[Path, Path], None]
 ) -> None:
-    """Inputs that are reached through different mounts of one folder are each followed."""
+    """Inputs in two mounts of one folder are both watched."""
     (tmp_path / "again").mkdir()
     (config.parent / "l.yml").write_text("b: 0\n")
     mount(config.parent, tmp_path / "again")
@@ -255,10 +263,13 @@ def test_one_folder_by_two_names(
 
 
 @pytest.mark.usefixtures("settles")
-def test_what_is_mounted_later_is_found_by_the_rehash(
+def test_a_later_mount_is_found_by_the_rehash(
     config: Path, tmp_path: Path, mount: Callable[[Path, Path], None]
 ) -> None:
-    """The kernel does not tell of a mount; what happens in it from then on it does."""
+    """The periodic re-hash finds a later mount; changes in it are then reported at once.
+
+    The kernel does not report a mount.
+    """
     watched = Watched(config, period_s=0.1)
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -273,8 +284,8 @@ def test_what_is_mounted_later_is_found_by_the_rehash(
 # --- changes that are under way -------------------------------------------------------------------
 
 
-def test_truncation_and_pieces_are_not_told(watched: Watched) -> None:
-    """Only what is there when the file is closed; however long the writer takes."""
+def test_incomplete_writes_are_not_reported(watched: Watched) -> None:
+    """While a writer has the file open, nothing is reported, however long it takes."""
     with watched.config.open("w") as file:
         for piece in ("a: 1\n", "b: 2\n"):
             time.sleep(SETTLE_S * 1.2)
@@ -286,8 +297,11 @@ def test_truncation_and_pieces_are_not_told(watched: Watched) -> None:
 
 
 @pytest.mark.usefixtures("settles")
-def test_a_file_that_has_gone_is_told_when_nothing_follows(watched: Watched) -> None:
-    """It may be the first half of a replacement; when it comes back it is told at once."""
+def test_a_missing_file_is_reported_after_it_settled(watched: Watched) -> None:
+    """A removed file is reported after SETTLE_S, since it may be replaced.
+
+    When it is back, it is reported at once.
+    """
     start = time.monotonic()
     watched.config.unlink()
     wait_until(lambda: watched.reports, 15, "it is told", 0.002)
@@ -298,10 +312,8 @@ def test_a_file_that_has_gone_is_told_when_nothing_follows(watched: Watched) -> 
     watched.await_value({"a": 1}, SOON_S)
 
 
-def test_another_file_s_end_does_not_show_what_is_being_written(
-    config: Path, tmp_path: Path
-) -> None:
-    """While one input is written, a finished change of another one waits."""
+def test_a_finished_change_waits_for_an_open_file(config: Path, tmp_path: Path) -> None:
+    """While one input is open for writing, the finished change of another input waits."""
     leader = tmp_path / "l.yml"
     leader.write_text("b: 0\n")
     watched = Watched(config, leader)
@@ -316,8 +328,8 @@ def test_another_file_s_end_does_not_show_what_is_being_written(
 # --- bursts ---------------------------------------------------------------------------------------
 
 
-def test_a_burst_is_told_first_and_last(config: Path, tmp_path: Path) -> None:
-    """The first change at once, all others together when they are over."""
+def test_a_burst_gives_few_reports(config: Path, tmp_path: Path) -> None:
+    """Of a burst, the first change is reported at once, the others together at its end."""
     folder = tmp_path / "l"
     folder.mkdir()
     watched = Watched(config, folder)
@@ -330,8 +342,8 @@ def test_a_burst_is_told_first_and_last(config: Path, tmp_path: Path) -> None:
     assert len(watched.values) <= 6, "of 20 changes"
 
 
-def test_what_comes_to_the_same_is_not_told(watched: Watched) -> None:
-    """Neither a touch, nor a rewrite, nor a change of the permissions."""
+def test_unchanged_content_is_not_reported(watched: Watched) -> None:
+    """A touch, a rewrite of the same content, and a chmod are not reported."""
     watched.config.touch()
     watched.config.write_text("a: 0\n")
     watched.config.chmod(0o600)
@@ -344,7 +356,7 @@ def test_what_comes_to_the_same_is_not_told(watched: Watched) -> None:
 
 
 class ConfigMap:
-    """A mounted ConfigMap, as the kubelet writes it: files, `..data`, folders by time."""
+    """A mounted ConfigMap as the kubelet writes it: files, `..data`, folders named by time."""
 
     def __init__(self, folder: Path, **files: str) -> None:
         self.folder = folder
@@ -355,7 +367,7 @@ class ConfigMap:
             (folder / f"{name}.yml").symlink_to(f"..data/{name}.yml")
 
     def put(self, **files: str) -> None:
-        """Swap in a new content, as AtomicWriter does: one rename, then the old folder goes."""
+        """Replace the content as AtomicWriter does: one rename, then the old folder is removed."""
         self._number += 1
         fresh = self.folder / f"..2026_{self._number}"
         fresh.mkdir()
@@ -366,8 +378,8 @@ class ConfigMap:
         shutil.rmtree(self.folder / f"..2026_{self._number - 1}", ignore_errors=True)
 
 
-def test_a_config_map_is_told_at_its_swap(tmp_path: Path) -> None:
-    """Both files of it at once, each time."""
+def test_a_config_map_is_reported_at_once(tmp_path: Path) -> None:
+    """An update of a ConfigMap is reported at once and only once, with both of its files."""
     mounted = ConfigMap(tmp_path / "cm", p="a: 0\n", l="b: 0\n")
     watched = Watched(mounted.folder / "p.yml", mounted.folder / "l.yml")
     for number in (1, 2, 3):
@@ -379,7 +391,7 @@ def test_a_config_map_is_told_at_its_swap(tmp_path: Path) -> None:
 
 
 def test_a_config_map_as_a_folder_of_leader_configs(config: Path, tmp_path: Path) -> None:
-    """Its files count by name; a new one that comes with a swap does too."""
+    """In a ConfigMap as --leader-config, changed and new files are reported."""
     mounted = ConfigMap(tmp_path / "cm", l="b: 0\n")
     watched = Watched(config, mounted.folder)
     mounted.put(l="b: 1\n")
@@ -389,8 +401,8 @@ def test_a_config_map_as_a_folder_of_leader_configs(config: Path, tmp_path: Path
     watched.await_value({"a": 0, "b": 1, "c": 1}, SOON_S)
 
 
-def test_links_on_the_way(tmp_path: Path) -> None:
-    """A folder that is a link, absolute or not, to another link: any of them may be swapped."""
+def test_changed_links_in_the_path_are_reported(tmp_path: Path) -> None:
+    """If any symbolic link in the path of an input is changed, that is reported."""
     for name, number in (("one", 1), ("two", 2), ("three", 3)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "p.yml").write_text(f"a: {number}\n")
@@ -409,7 +421,7 @@ def test_links_on_the_way(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("settles")
 def test_a_folder_that_is_deleted_and_made_again(watched: Watched) -> None:
-    """What is written into the new one is told when that has settled, what comes then at once."""
+    """If the folder is deleted and created again, its new file and later changes are reported."""
     folder = watched.config.parent
     shutil.rmtree(folder)
     wait_until(lambda: watched.reports, 15, "its absence is told")
@@ -423,8 +435,8 @@ def test_a_folder_that_is_deleted_and_made_again(watched: Watched) -> None:
 
 
 @pytest.mark.usefixtures("settles")
-def test_a_folder_that_is_replaced_in_one_go(watched: Watched) -> None:
-    """Deleted, made and filled faster than anyone can watch: told when it has settled."""
+def test_a_folder_that_is_replaced_quickly(watched: Watched) -> None:
+    """If a folder is deleted and created again quickly, its content is reported once."""
     folder = watched.config.parent
     shutil.rmtree(folder)
     folder.mkdir()
@@ -434,7 +446,7 @@ def test_a_folder_that_is_replaced_in_one_go(watched: Watched) -> None:
 
 
 def test_a_folder_that_is_moved_here(watched: Watched, tmp_path: Path) -> None:
-    """By a rename everything in it is there at once."""
+    """If another folder is renamed to the folder's name, its content is reported."""
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "p.yml").write_text("a: 1\n")
     watched.config.parent.rename(tmp_path / "old")
@@ -444,7 +456,7 @@ def test_a_folder_that_is_moved_here(watched: Watched, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("settles")
 def test_leader_configs_that_come_later(config: Path, tmp_path: Path) -> None:
-    """A missing file, and one in a missing folder, are seen when they come, and when they go."""
+    """Missing leader configs, also in missing folders, are reported when created or removed."""
     deep = tmp_path / "x" / "y" / "l.yml"
     watched = Watched(config, tmp_path / "l.yml", deep)
     (tmp_path / "l.yml").write_text("b: 1\n")
@@ -457,12 +469,12 @@ def test_leader_configs_that_come_later(config: Path, tmp_path: Path) -> None:
     watched.await_value({"a": 0, "b": 1}, SOON_S)
 
 
-# --- without the kernel's help --------------------------------------------------------------------
+# --- without inotify -----------------------------------------------------------------------------
 
 
 @pytest.fixture
 def blind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let all inotify instances be used up, without taking them from other programs."""
+    """Make inotify fail, as if all its instances were in use."""
 
     def fail() -> None:
         raise OSError(errno.EMFILE, "Too many open files")
@@ -471,10 +483,10 @@ def blind(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("blind", "settles")
-def test_the_rehash_finds_what_the_kernel_does_not_tell(
+def test_without_inotify_the_rehash_finds_changes(
     config: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With no inotify left, changes are found all the same, and it says so once."""
+    """Without inotify, the re-hash finds changes, and one warning is logged."""
     watched = Watched(config, period_s=0.2)
     config.write_text("a: 1\n")
     watched.await_value({"a": 1}, 5)
@@ -483,8 +495,8 @@ def test_the_rehash_finds_what_the_kernel_does_not_tell(
 
 
 @pytest.mark.usefixtures("blind", "settles")
-def test_the_rehash_takes_nothing_that_is_still_changing(config: Path) -> None:
-    """Only what two looks in a row find alike counts."""
+def test_the_rehash_waits_until_a_file_is_stable(config: Path) -> None:
+    """The re-hash reports a change only after two equal readings in a row."""
     watched = Watched(config, period_s=0.05)
     with config.open("w") as file:
         for number in range(10):
@@ -496,8 +508,8 @@ def test_the_rehash_takes_nothing_that_is_still_changing(config: Path) -> None:
     assert len(watched.values) == 1
 
 
-def test_a_look_that_is_asked_for_comes_at_once(config: Path, tmp_path: Path) -> None:
-    """SIGHUP reads what is there, also in the middle of a change."""
+def test_a_requested_read_is_done_at_once(config: Path, tmp_path: Path) -> None:
+    """A requested read (SIGHUP) is done at once, also in the middle of a change."""
     watched = Watched(config)
     with config.open("w") as file:
         file.write("a: 1\n")
@@ -508,13 +520,16 @@ def test_a_look_that_is_asked_for_comes_at_once(config: Path, tmp_path: Path) ->
         watched.await_value({"a": 1}, SOON_S)
 
 
-# --- a judge --------------------------------------------------------------------------------------
+# --- a check -------------------------------------------------------------------------------------
 
 
-def test_a_refusal_is_told_once_and_its_end_is_found(
+def test_a_refusal_is_reported_once_and_retried(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also when the inputs stay as they are: what was missing may lie in another file."""
+    """A refusal is reported once, and the inputs are checked again until they are accepted.
+
+    The reason may be in another file.
+    """
     monkeypatch.setattr("wrapper.configuration.input_watch.REFUSED_PERIOD_S", 0.01)
     asked: list[Renderings] = []
     is_mended = threading.Event()
@@ -531,8 +546,8 @@ def test_a_refusal_is_told_once_and_its_end_is_found(
     assert [type(each) for each in watched.values] == [ConfigurationRejected, dict]
 
 
-def test_a_look_that_is_asked_for_asks_the_judge_again(config: Path) -> None:
-    """SIGHUP, after the other file has been mended."""
+def test_a_requested_read_repeats_the_check(config: Path) -> None:
+    """A requested read (SIGHUP) checks refused inputs again."""
     is_mended = threading.Event()
     is_mended.set()
     watched = Watched(config, judge=lambda _: () if is_mended.is_set() else ("no",))
@@ -549,7 +564,7 @@ def test_a_look_that_is_asked_for_asks_the_judge_again(config: Path) -> None:
 
 @pytest.mark.usefixtures("settles")
 def test_changes_before_the_thread_starts_are_found(config: Path) -> None:
-    """What changed between the first reading and the first watch is not lost."""
+    """A change between the first read and the start of the watch is found."""
     inputs = Inputs(Sources(config, (), config.parent))
     inputs.read()
     config.write_text("a: 1\n")
@@ -579,10 +594,10 @@ def test_changes_before_the_thread_starts_are_found(config: Path) -> None:
         ),
     ],
 )
-def test_what_surely_was_not_meant_is_told(
+def test_a_change_can_cause_warnings(
     config: Path, caplog: pytest.LogCaptureFixture, entry: str, message: str, reason: str
 ) -> None:
-    """Also when an edit brings it."""
+    """An edit that is probably a mistake is logged as a warning."""
     leader = config.parent / "leader.yml"
     gate = GateSettings("http://127.0.0.1:9096", str(config.parent))
     inputs = Inputs(Sources(config, (leader,), config.parent, gate=gate))
@@ -602,15 +617,15 @@ def test_what_surely_was_not_meant_is_told(
 
 
 def test_the_watch_is_not_inherited(watched: Watched) -> None:
-    """Prometheus gets none of its descriptors."""
+    """Prometheus does not inherit the descriptors of the watch."""
     wait_until(lambda: watched.watch._events, 15, "it watches")
     assert watched.watch._events is not None
     assert not os.get_inheritable(watched.watch._events.fileno())
     assert not os.get_inheritable(watched.watch._asked)
 
 
-def test_what_nobody_foresaw_rejects_and_does_not_end_the_watch(config: Path) -> None:
-    """An error that is not expected is reported as a rejection; later changes are seen."""
+def test_an_unexpected_error_does_not_end_the_watch(config: Path) -> None:
+    """An unexpected error is reported as a rejection, and later changes are found."""
 
     def judge(renderings: Renderings) -> tuple[str, ...]:
         if b"unheard: of" in renderings.follower.content:
@@ -627,10 +642,13 @@ def test_what_nobody_foresaw_rejects_and_does_not_end_the_watch(config: Path) ->
 
 
 @pytest.mark.usefixtures("settles")
-def test_a_working_folder_that_is_removed_rejects_and_does_not_end_the_watch(
+def test_a_removed_working_folder_does_not_end_the_watch(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The output has a relative path; the periodic reading meets the error first."""
+    """If the working folder is removed, that is a rejection.
+
+    The output has a relative path; the periodic read is the first to fail.
+    """
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
@@ -662,10 +680,13 @@ print(*(change.value for change, _ in events.read()))
 """
 
 
-def test_a_new_file_in_a_folder_that_cannot_be_entered_does_not_end_the_watch(
+def test_an_inaccessible_folder_does_not_end_the_watch(
     config: Path,
 ) -> None:
-    """Whether it is a link cannot be found out. The change is reported all the same."""
+    """A change in a folder that cannot be entered is reported.
+
+    Whether the new file is a link cannot be determined.
+    """
     config.parent.chmod(0o700)
     argv = [sys.executable, "-c", UNREACHABLE, str(config)]
     with subprocess.Popen(argv, stdin=PIPE, stdout=PIPE, text=True) as watching:
@@ -677,10 +698,13 @@ def test_a_new_file_in_a_folder_that_cannot_be_entered_does_not_end_the_watch(
     assert said.split()[-1] == Change.FINISHED.value
 
 
-def test_a_circle_of_links_is_told_and_hides_nothing(
+def test_a_link_loop_is_a_rejection(
     config: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A leader config that links to itself is a mistake, not an absent one."""
+    """A leader config that links to itself is a rejection, not a missing file.
+
+    Later changes are found.
+    """
     leader = tmp_path / "leader.yml"
     watched = Watched(config, leader)
     leader.symlink_to("leader.yml")

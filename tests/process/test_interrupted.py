@@ -1,4 +1,4 @@
-"""What is interrupted: a command that waits for an answer, and a start."""
+"""Signals that interrupt a command that waits for an answer, and a start."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import pytest
     "words", [("status", "{url}"), ("step-down", "{url}"), ("targets", "t.json", "--from={url}/t")]
 )
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ends_without_a_traceback(
+def test_an_interrupted_command_has_no_traceback(
     words: tuple[str, ...], number: signal.Signals, tmp_path: Path
 ) -> None:
-    """Its exit status is that of a command that a signal ended, as a shell reports it."""
+    """A command that a signal ends exits with 128 plus the signal's number, without output."""
     program = Path(sys.executable).with_name("prometheus-elector")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(20)
@@ -37,8 +37,8 @@ def test_ends_without_a_traceback(
     assert (process.returncode, said) == (128 + number, "")
 
 
-def test_a_start_ends_without_a_traceback(tmp_path: Path) -> None:
-    """Before the loop handles the signal, it ends the program as SIGTERM does."""
+def test_an_interrupted_start_has_no_traceback(tmp_path: Path) -> None:
+    """If SIGINT arrives before the loop runs, it ends the program, without a traceback."""
     fifo = tmp_path / "config.yml"
     os.mkfifo(fifo)
     program = Path(sys.executable).with_name("prometheus-elector")

@@ -1,4 +1,4 @@
-"""The files in which the configuration in force is saved, and what a start makes of them."""
+"""The files of the last good configuration, and how a start uses them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def rendered(text: bytes = GOOD) -> Renderings:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the working folder, with a program in it that may be called Prometheus."""
+    """Return the working folder, with a program in place of Prometheus."""
     monkeypatch.chdir(tmp_path)
     Path("prometheus").write_text("#!/bin/sh\n")
     Path("prometheus").chmod(0o755)
@@ -33,14 +33,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def prepared(text: str, *flags: str, refused: RefusedInput | None = None) -> StartupState:
-    """Return the start that an input makes."""
+    """Return the startup state for an input."""
     Path("config.yml").write_text(text)
     words = ["--config=config.yml", *flags, "--", "./prometheus", "--config.file=out.yml"]
     return prepare(load(words, {}, hostname="h", incarnation="i"), refused)
 
 
-def test_what_is_kept_comes_back(tmp_path: Path) -> None:
-    """Both roles, byte for byte, with the output's permissions."""
+def test_saved_renderings_are_loaded_unchanged(tmp_path: Path) -> None:
+    """Both renderings are loaded as they were saved; the files have the output's permissions."""
     files = LastGood(tmp_path / "out.yml", 0o640)
     assert files.load() is None
     files.save(SavedRenderings(rendered()))
@@ -54,7 +54,7 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
 
 
 def test_without_overrides_there_is_one_file(tmp_path: Path) -> None:
-    """A leader's from before must not come back."""
+    """If the new input has no overrides, the saved rendering of the leader is removed."""
     files = LastGood(tmp_path / "out.yml", 0o600)
     files.save(SavedRenderings(rendered()))
     files.save(SavedRenderings(rendered(b"follower: {global: {scrape_interval: 2s}}\n")))
@@ -65,10 +65,10 @@ def test_without_overrides_there_is_one_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"a: [", b"- a\n", b"a: 1\na: 2\n"])
-def test_what_is_no_configuration_is_not_used(
+def test_an_invalid_saved_file_is_ignored(
     tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Somebody has changed the file: said, and as if there were none."""
+    """A saved file that is no configuration is ignored, and logged."""
     files = LastGood(tmp_path / "out.yml", 0o600)
     files.follower.write_bytes(content)
     assert files.load() is None
@@ -76,8 +76,11 @@ def test_what_is_no_configuration_is_not_used(
     assert str(files.follower) in vars(record)["reason"]
 
 
-def test_a_leader_file_that_cannot_be_used_makes_no_leader_without_it(tmp_path: Path) -> None:
-    """It would hold the lease and write nothing."""
+def test_an_invalid_leader_file_invalidates_both(tmp_path: Path) -> None:
+    """If the leader's saved file is invalid, the follower's is not used either.
+
+    Such a leader would hold the lease and write nothing.
+    """
     files = LastGood(tmp_path / "out.yml", 0o600)
     files.save(SavedRenderings(rendered()))
     files.leader.write_bytes(b"a: [")
@@ -85,8 +88,8 @@ def test_a_leader_file_that_cannot_be_used_makes_no_leader_without_it(tmp_path: 
     assert not files.can_replace(rendered(b"follower: {}\n").follower)
 
 
-def test_what_a_leader_ran_with_is_kept_apart(tmp_path: Path) -> None:
-    """Until a newer one has been in force while leading."""
+def test_the_proven_leader_rendering_is_kept(tmp_path: Path) -> None:
+    """The rendering with which a leader has run is kept until a newer one has been used."""
     files = LastGood(tmp_path / "out.yml", 0o600)
     old, new = rendered(), rendered(GOOD.replace(b"//x/", b"//y/"))
     assert files.proven_leader(new.leader) is None
@@ -99,8 +102,11 @@ def test_what_a_leader_ran_with_is_kept_apart(tmp_path: Path) -> None:
     assert not files.proven.exists()
 
 
-def test_it_replaces_only_what_differs(tmp_path: Path) -> None:
-    """A Prometheus that ended with what is saved would end with it again."""
+def test_a_saved_rendering_replaces_only_a_different_one(tmp_path: Path) -> None:
+    """A saved rendering replaces only a different one.
+
+    A Prometheus that exited with it would exit again.
+    """
     files = LastGood(tmp_path / "out.yml", 0o600)
     assert not files.can_replace(rendered().follower)
     files.save(SavedRenderings(rendered()))
@@ -108,8 +114,8 @@ def test_it_replaces_only_what_differs(tmp_path: Path) -> None:
     assert files.can_replace(rendered(b"follower: {}\n").follower)
 
 
-def test_a_refused_input_makes_way_for_what_was_kept(folder: Path) -> None:
-    """And says why; a start without it has problems."""
+def test_a_refused_input_is_replaced_by_the_saved_one(folder: Path) -> None:
+    """If the input is refused, a start uses the saved renderings, and gives the reason."""
     assert prepared(BAD).problems
     LastGood(Path("out.yml"), 0o600).save(SavedRenderings(rendered()))
     start = prepared(BAD)
@@ -120,16 +126,16 @@ def test_a_refused_input_makes_way_for_what_was_kept(folder: Path) -> None:
     assert "leder" in start.refusal[0]
 
 
-def test_other_problems_end_the_start_all_the_same(folder: Path) -> None:
-    """Only the input can be replaced; what is wrong with it is said too."""
+def test_other_problems_still_end_the_start(folder: Path) -> None:
+    """A problem other than the input ends the start, and the input's problem is reported too."""
     LastGood(Path("out.yml"), 0o600).save(SavedRenderings(rendered()))
     start = prepared(BAD, "--config-check=no-such-promtool")
     assert any("no-such-promtool" in each for each in start.problems)
     assert any("leder" in each for each in start.problems)
 
 
-def test_what_prometheus_refused_is_still_the_newest(folder: Path) -> None:
-    """It is started with what was saved; the input is tried afterwards."""
+def test_an_input_that_prometheus_refused_is_tried_later(folder: Path) -> None:
+    """If Prometheus refused the input, it starts with the saved one; the input is tried later."""
     LastGood(Path("out.yml"), 0o600).save(SavedRenderings(rendered()))
     newest = "follower: {global: {scrape_interval: 2s}}\n"
     fingerprint = prepared(newest).good.follower.fingerprint
@@ -143,8 +149,8 @@ def test_what_prometheus_refused_is_still_the_newest(folder: Path) -> None:
     assert (mended.last_good, mended.refusal) == (None, ())
 
 
-def test_prometheus_is_never_started_twice_with_what_it_ended_with(folder: Path) -> None:
-    """Where nothing that is saved can be used, the end is the end: no loop inside of one run."""
+def test_a_refused_rendering_is_not_started_again(folder: Path) -> None:
+    """Without a usable saved rendering, Prometheus is not started again: no endless loop."""
     LastGood(Path("out.yml"), 0o600).save(SavedRenderings(rendered()))
     newest = "follower: {global: {scrape_interval: 2s}}\n"
     assert prepared(newest).can_re_execute

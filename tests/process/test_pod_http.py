@@ -1,4 +1,4 @@
-"""The pod's label and an API server that misbehaves: each trouble in words, and told in time.
+"""The label of the pod with a faulty API server: the errors, and their log lines.
 
 What a real API server does is tested against one in tests/real.
 """
@@ -26,27 +26,27 @@ PATH = "/api/v1/namespaces/monitoring/pods/p-0"
 
 @pytest.fixture
 def server() -> Iterator[StandIn]:
-    """Run a stand-in that answers a patch with the patched pod, until told otherwise."""
+    """Run a stand-in that answers a patch with the patched pod, unless the test changes that."""
     with running(StandIn()) as stand_in:
         stand_in.play = patched
         yield stand_in
 
 
 def patched(request: Request) -> None:
-    """Answer as the API server does: the pod after the patch."""
+    """Answer as the API server does, with the patched pod."""
     labels = request.body["metadata"]["labels"]
     there = {key: value for key, value in labels.items() if value is not None}
     request.answer(200, {"kind": "Pod", "metadata": {"labels": {"app": "x"} | there}})
 
 
 def refused(status: int, message: str, reason: str = "", kind: str = "") -> Any:
-    """Return a play that answers as the API server words a refusal."""
+    """Return a function that answers with a refusal in the API server's format."""
     body = {"kind": "Status", "message": message, "reason": reason, "details": {"kind": kind}}
     return lambda request: request.answer(status, body)
 
 
 def pod_at(url: str, folder: Path, uid: str = "uid-0") -> Pod:
-    """Return the pod p-0, its token in the file `token`."""
+    """Return the pod p-0; its token is in the file `token`."""
     (folder / "token").write_text("first\n")
     content = {
         "current-context": "c",
@@ -67,7 +67,7 @@ def pod_at(url: str, folder: Path, uid: str = "uid-0") -> Pod:
 
 @pytest.fixture
 def pod(server: StandIn, tmp_path: Path) -> Pod:
-    """Give the pod at the stand-in, its client loaded already."""
+    """Return the pod at the stand-in, with a loaded client."""
     made = pod_at(server.url, tmp_path)
     made.set_label(is_on=False)
     server.seen.clear()
@@ -75,10 +75,10 @@ def pod(server: StandIn, tmp_path: Path) -> Pod:
 
 
 @pytest.mark.parametrize(("is_on", "value"), [(True, "leader"), (False, None)])
-def test_one_merge_patch_sets_it(
+def test_one_merge_patch_changes_the_label(
     server: StandIn, pod: Pod, *, is_on: bool, value: str | None
 ) -> None:
-    """Nothing but the label is touched, and only on the very pod: null takes it off."""
+    """One merge patch changes only the label, and only of the pod with this UID."""
     pod.set_label(is_on=is_on)
     (request,) = server.seen
     assert (request.command, request.path) == ("PATCH", PATH)
@@ -87,8 +87,8 @@ def test_one_merge_patch_sets_it(
     assert request.body == {"metadata": {"labels": {KEY: value}, "uid": "uid-0"}}
 
 
-def test_without_a_uid_the_name_has_to_do(server: StandIn, tmp_path: Path) -> None:
-    """Where POD_UID is not set, no UID is claimed."""
+def test_without_a_uid_the_patch_has_none(server: StandIn, tmp_path: Path) -> None:
+    """If POD_UID is not set, the patch contains no UID."""
     pod_at(server.url, tmp_path, uid="").set_label(is_on=True)
     assert server.seen[-1].body == {"metadata": {"labels": {KEY: "leader"}}}
 
@@ -161,26 +161,26 @@ CURE = (
         ),
     ],
 )
-def test_a_refusal_is_told(
+def test_a_refusal_gives_reason_and_fix(
     server: StandIn, pod: Pod, play: Any, reason: str, words: list[str]
 ) -> None:
-    """Each says what is wrong and what to do about it."""
+    """The error for a refusal gives the reason and the fix."""
     server.play = play
     problem, _ = problem_of(lambda: pod.set_label(is_on=True))
     assert problem.reason == reason
     assert [each for each in words if each.replace("{url}", server.url) not in str(problem)] == []
 
 
-def test_silence_is_left_at_the_limit(server: StandIn, pod: Pod) -> None:
-    """A server that does not answer costs one limit."""
+def test_a_request_ends_at_its_time_limit(server: StandIn, pod: Pod) -> None:
+    """If the server does not answer, the request ends at its time limit."""
     server.play = Request.wait
     problem, took_s = problem_of(lambda: pod.set_label(is_on=True))
     assert problem.reason == "timeout"
     assert took_s >= LIMIT_S
 
 
-def test_a_refused_connection_is_told(tmp_path: Path) -> None:
-    """The same words as the lease's."""
+def test_a_refused_connection_is_reported(tmp_path: Path) -> None:
+    """For a refused connection, the error is the same as for the lease."""
     url = f"http://127.0.0.1:{free_port()}"
     problem, _ = problem_of(lambda: pod_at(url, tmp_path).set_label(is_on=True))
     assert (
@@ -189,26 +189,26 @@ def test_a_refused_connection_is_told(tmp_path: Path) -> None:
     )
 
 
-def test_a_token_that_changed_is_read_again(server: StandIn, pod: Pod, tmp_path: Path) -> None:
-    """A rotated token is used from the next request on."""
+def test_a_changed_token_is_used(server: StandIn, pod: Pod, tmp_path: Path) -> None:
+    """After the token file has changed, the next request uses the new token."""
     (tmp_path / "new").write_text("second\n")
     (tmp_path / "new").replace(tmp_path / "token")
     pod.set_label(is_on=True)
     assert [request.headers["Authorization"] for request in server.seen] == ["Bearer second"]
 
 
-# --- the thread that asks ---
+# --- the thread that sends the requests ---
 
 
 class Scripted:
-    """A pod whose label can be set, or not, as a test says; it notes what was ordered."""
+    """A pod that accepts or refuses the label as the test sets, and records the orders."""
 
     def __init__(self, *outcomes: LeaseUnavailable | None) -> None:
         self.outcomes = list(outcomes)
         self.ordered: list[bool] = []
 
     def set_label(self, *, is_on: bool) -> None:
-        """Do as the script says."""
+        """Record the order, and raise the next error, if any."""
         self.ordered.append(is_on)
         outcome = self.outcomes.pop(0)
         if outcome is not None:
@@ -216,7 +216,7 @@ class Scripted:
 
 
 def obey(pod: Scripted, orders: list[bool]) -> list[PodLabelAnswered]:
-    """Run a labeller through these orders, and return what it reports."""
+    """Send these orders to an updater, and return its answers."""
     answers: list[PodLabelAnswered] = []
     labeller = PodLabelUpdater(pod, "role=leader", answers.append)
     for order in orders:
@@ -226,8 +226,8 @@ def obey(pod: Scripted, orders: list[bool]) -> list[PodLabelAnswered]:
     return answers
 
 
-def test_orders_are_obeyed_in_turn() -> None:
-    """Each is reported on, a failure with its reason and what the server asks to wait."""
+def test_each_order_is_answered() -> None:
+    """Each order is answered in turn; a failure with its reason and Retry-After."""
     pod = Scripted(None, LeaseUnavailable("too much to do", "throttled", 3.0), None)
     answers = obey(pod, [False, True, False])
     assert answers == [
@@ -238,8 +238,8 @@ def test_orders_are_obeyed_in_turn() -> None:
     assert pod.ordered == [False, True, False]
 
 
-def test_each_trouble_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    """A reason is logged when it is new, a change when it has come, a repetition never."""
+def test_each_problem_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A problem is logged when it is new, and a change of the label when it is made."""
     caplog.set_level(logging.INFO, "wrapper.election.pod_label_updater")
     may_not, away = LeaseUnavailable("may not"), LeaseUnavailable("away")
     pod = Scripted(None, may_not, may_not, away, None, None)

@@ -1,4 +1,4 @@
-"""Children that die with us and the dead-man's switch, on real processes."""
+"""Children that are killed with their parent, the dead-man's switch, and the child's usage."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ time.sleep(60)
 
 
 def parent(then: str = "", *before: str) -> tuple[subprocess.Popen[bytes], psutil.Process]:
-    """Start a process that starts a child, by these words before its command; return both."""
+    """Start a process that starts a child with these words before its command; return both."""
     text = PARENT.format(then=then, command=[*before, "sleep", "60"])
     started = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE)
     assert started.stdout is not None
@@ -46,12 +46,12 @@ def parent(then: str = "", *before: str) -> tuple[subprocess.Popen[bytes], psuti
 
 
 def has_gone(child: psutil.Process) -> bool:
-    """Tell whether a process has ended, reaped or not."""
+    """Return whether a process has ended, reaped or not."""
     return not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_child_dies_when_its_parent_is_killed() -> None:
-    """SIGKILL of the parent ends the child without anyone's help."""
+    """When the parent is killed with SIGKILL, the kernel kills its child."""
     started, child = parent()
     started.kill()
     started.wait()
@@ -59,7 +59,7 @@ def test_a_child_dies_when_its_parent_is_killed() -> None:
 
 
 def test_the_switch_kills_a_stopped_process_and_its_child_on_time() -> None:
-    """Armed for 1.5 s from now: a parent stopped by SIGSTOP is dead then, and not before."""
+    """A switch that is armed for 1.5 s kills a stopped parent and its child then."""
 
     def live() -> float:
         started, child = parent("switch.arm(clock.now() + 1.5)")
@@ -73,8 +73,8 @@ def test_the_switch_kills_a_stopped_process_and_its_child_on_time() -> None:
     assert 0.7 < least(live, 2.0) < 2.0
 
 
-def test_a_disarmed_switch_kills_nobody() -> None:
-    """Armed and taken back: the process is there after the moment has passed."""
+def test_a_disarmed_switch_does_not_kill() -> None:
+    """A switch that is armed and disarmed kills no process."""
     started, child = parent("switch.arm(clock.now() + 0.2); switch.disarm()")
     with pytest.raises(subprocess.TimeoutExpired):
         started.wait(timeout=0.6)
@@ -83,16 +83,16 @@ def test_a_disarmed_switch_kills_nobody() -> None:
     wait_until(lambda: has_gone(child), 15, "the child has died")
 
 
-def test_the_switch_can_be_put_off() -> None:
-    """Armed again for later, the process outlives the first moment and dies at the second."""
+def test_the_switch_can_be_armed_again() -> None:
+    """If the switch is armed again for a later time, it kills the process only then."""
     started, _child = parent("switch.arm(clock.now() + 0.2); switch.arm(clock.now() + 3)")
     with pytest.raises(subprocess.TimeoutExpired):
         started.wait(timeout=0.6)
     assert started.wait(timeout=15) == -signal.SIGKILL
 
 
-def test_a_child_starts_with_the_signals_ignored_that_were_named() -> None:
-    """SIGHUP does not end a child that was started with it ignored."""
+def test_a_child_starts_with_ignored_signals() -> None:
+    """A child that is started with SIGHUP ignored survives a SIGHUP."""
     started, child = parent()
     child.send_signal(signal.SIGHUP)
     let_pass(0.2)
@@ -103,7 +103,10 @@ def test_a_child_starts_with_the_signals_ignored_that_were_named() -> None:
 
 @pytest.mark.parametrize("has_exited", [False, True])
 def test_a_group_is_killed_only_before_its_first_process_has_exited(has_exited: bool) -> None:
-    """After the exit, others may use the number; here, an orphan does."""
+    """A process group is killed only while its first process lives.
+
+    After its exit, other processes may have the number; here, an orphan has it.
+    """
     command = f"sleep 60 & echo $!; {'exit' if has_exited else 'wait'}"
     with subprocess.Popen(
         ["sh", "-c", command], stdout=subprocess.PIPE, process_group=0
@@ -130,8 +133,8 @@ print(process.send_signal(child, signal.SIGTERM))
 """
 
 
-def test_a_signal_that_may_not_be_sent_is_told() -> None:
-    """A child of another user takes none from a process without the capability KILL."""
+def test_a_signal_that_is_not_permitted_is_reported() -> None:
+    """If the child has another user, and the program no right to signal it, the error says so."""
     ended = subprocess.run(
         [sys.executable, "-c", ANOTHER_USER], stdout=subprocess.PIPE, text=True, check=True
     )
@@ -148,7 +151,7 @@ time.sleep(60)
 
 
 def test_a_child_that_listens_itself_can_be_fenced() -> None:
-    """The process that owns the listening socket is no obstacle; its port elsewhere is one."""
+    """A child that itself listens on the port can be fenced; a process that does not, cannot."""
     port = free_port()
     with subprocess.Popen(
         [sys.executable, "-c", LISTENER, str(port)], stdout=subprocess.PIPE
@@ -161,7 +164,7 @@ def test_a_child_that_listens_itself_can_be_fenced() -> None:
 
 
 def test_a_binary_with_setuid_cannot_be_fenced(tmp_path: Path) -> None:
-    """An exec of a setuid file clears the death signal, so it is refused."""
+    """A setuid program cannot be fenced, because its exec clears the parent-death signal."""
     binary = tmp_path / "sleep"
     binary.write_bytes(Path("/bin/sleep").read_bytes())
     binary.chmod(0o4755)
@@ -172,7 +175,10 @@ def test_a_binary_with_setuid_cannot_be_fenced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", ["--reuid=65534", "--regid=65534"])
 def test_a_child_that_changes_its_user_cannot_be_fenced(change: str) -> None:
-    """As su-exec and gosu do: it clears the death signal, so the child outlives its parent."""
+    """A child that changes its user, as with su-exec, cannot be fenced.
+
+    The change clears the parent-death signal, so the child outlives its parent.
+    """
     started, child = parent("", "setpriv", "--clear-groups", change)
     wait_until(lambda: child.name() == "sleep", 15, "the user has been changed")
     assert "another user or group" in process.why_kill_is_insufficient(child.pid, 1)
@@ -184,7 +190,7 @@ def test_a_child_that_changes_its_user_cannot_be_fenced(change: str) -> None:
 
 
 def test_a_child_that_only_gives_up_rights_can_be_fenced() -> None:
-    """Fewer groups and capabilities leave the death signal as it is."""
+    """A child that gives up groups and capabilities keeps the parent-death signal."""
     words = (
         "setpriv",
         "--clear-groups",
@@ -207,7 +213,10 @@ def test_a_child_that_only_gives_up_rights_can_be_fenced() -> None:
 def test_a_child_with_another_label_cannot_be_fenced(
     monkeypatch: pytest.MonkeyPatch, of_child: str | None, is_obstacle: bool
 ) -> None:
-    """A profile for its binary clears the death signal; what is not readable is no obstacle."""
+    """A child with another AppArmor or SELinux label cannot be fenced.
+
+    A profile clears the death signal. A label that cannot be read is no obstacle.
+    """
     read_text = Path.read_text
 
     def read(path: Path, **options: Any) -> str:
@@ -242,7 +251,7 @@ PRCTL = {"x86_64": 157, "aarch64": 167}
 
 
 def test_a_kernel_that_denies_the_death_signal_is_an_obstacle() -> None:
-    """A seccomp profile may deny it; then the child outlives its parent."""
+    """If a seccomp profile denies the parent-death signal, the child cannot be fenced."""
     text = WITHOUT_DEATH_SIGNALS.format(prctl=PRCTL[platform.machine()])
     ended = subprocess.run([sys.executable, "-c", text], stdout=subprocess.PIPE, check=True)
     pid, _, why = ended.stdout.decode().partition(" ")
@@ -254,7 +263,7 @@ def test_a_kernel_that_denies_the_death_signal_is_an_obstacle() -> None:
 
 
 def test_a_process_that_has_gone_is_an_obstacle() -> None:
-    """What cannot be looked at cannot be fenced."""
+    """A process that has ended cannot be checked, and so not fenced."""
     with subprocess.Popen(["true"]) as gone:
         gone.wait()
     with socket.socket():
@@ -262,7 +271,7 @@ def test_a_process_that_has_gone_is_an_obstacle() -> None:
 
 
 def test_a_process_that_has_gone_is_not_measured() -> None:
-    """The exit is reported elsewhere, so nothing is said about it here."""
+    """The usage of a process that has ended is not reported; its exit is reported elsewhere."""
 
     class Once(threading.Event):
         def wait(self, _timeout: float | None = None) -> bool:
@@ -293,17 +302,15 @@ sensors.measure_child(os.getpid(), 60.0, report, ended)
 
 
 def test_a_measurement_that_fails_is_repeated() -> None:
-    """No descriptor is free for the first one."""
+    """If the first measurement fails because no descriptor is free, it is repeated."""
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_DESCRIPTORS], capture_output=True, text=True, check=True
     )
     assert done.stdout == "1.0\n"
 
 
-def test_a_kernel_that_tells_nothing_ends_no_thread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A table without a line is no error of this program, whatever mounts it over /proc."""
+def test_empty_proc_files_are_handled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty files in /proc give an OSError for the usage, and no listener for the port."""
     (empty := tmp_path / "empty").touch()
     monkeypatch.setattr(child_usage, "_KERNEL", empty)
     with pytest.raises(OSError, match="No data available"):
@@ -312,12 +319,12 @@ def test_a_kernel_that_tells_nothing_ends_no_thread(
     assert "does not listen" in process.why_kill_is_insufficient(os.getpid(), 1)
 
 
-def test_what_a_process_uses_is_what_psutil_says(tmp_path: Path) -> None:
-    """Also of one with a name that misleads careless readers of its stat."""
+def test_usage_equals_psutils(tmp_path: Path) -> None:
+    """The usage of a process equals psutil's, also if its name contains ")"."""
     (program := tmp_path / "a) 1 (2").symlink_to(shutil.which("sleep") or "")
     with subprocess.Popen([program, "60"]) as sleeper:
         assert psutil.Process(sleeper.pid).name() == program.name
-        # Until it sleeps, the two look at different moments.
+        # Until it sleeps, the two measurements may differ.
         wait_until(lambda: usage(sleeper.pid) == _by_psutil(sleeper.pid), 15, "both say the same")
         sleeper.kill()
 

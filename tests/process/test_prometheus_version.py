@@ -1,4 +1,4 @@
-"""Asking a Prometheus for its version: a real one, and programs that only look like it."""
+"""The version of Prometheus, of a real one and of other programs in its place."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from wrapper.startup.prometheus_version import PrometheusVersion
 
 @pytest.fixture
 def told() -> str:
-    """Return what this run's Prometheus says of itself; "" if it was built without a version."""
+    """Return the version that this Prometheus prints; "" if it was built without one."""
     said = subprocess.check_output([program("prometheus"), "--version"], text=True)
     return said.split("(")[0].removeprefix("prometheus, version").strip()
 
 
 @pytest.mark.parametrize("before", [(), ("env", "A=b"), ("tini", "--")])
-def test_prometheus_tells_it(
+def test_version_of_prometheus_is_found(
     told: str, before: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where another command precedes it."""
+    """The version is found, also if another command precedes Prometheus."""
     monkeypatch.setattr(prometheus_version, "LIMIT_S", 60.0)  # on a busy machine it takes long
     version = PrometheusVersion((*before, program("prometheus"), "--config.file=prometheus.yml"))
     version.ask()
@@ -34,8 +34,8 @@ def test_prometheus_tells_it(
     assert version.answer() == told, "asked once, it is known"
 
 
-def test_a_start_that_is_refused_leaves_nothing_behind() -> None:
-    """It ends what it asked, and waits for no answer."""
+def test_forget_ends_the_started_program() -> None:
+    """`forget` ends the program that was started to get the version."""
     before = psutil.Process().children()
     version = PrometheusVersion((program("prometheus"),))
     version.ask()
@@ -46,7 +46,7 @@ def test_a_start_that_is_refused_leaves_nothing_behind() -> None:
 
 
 def test_a_script_is_not_run(tmp_path: Path) -> None:
-    """It might start a second Prometheus."""
+    """A script is not run for its version, because it might start a second Prometheus."""
     script = tmp_path / "prometheus"
     script.write_text(f"#!/bin/sh\ntouch {tmp_path}/run\necho 'prometheus, version 2.1.0 (x'\n")
     script.chmod(0o755)
@@ -55,7 +55,7 @@ def test_a_script_is_not_run(tmp_path: Path) -> None:
 
 
 def test_a_program_of_another_name_is_not_run(tmp_path: Path) -> None:
-    """It might not know --version, and start."""
+    """A program with another name is not run, because it might not know --version."""
     other = tmp_path / "launcher"
     other.symlink_to(program("prometheus"))
     assert PrometheusVersion((str(other), "prometheus.yml")).answer() == ""
@@ -63,21 +63,21 @@ def test_a_program_of_another_name_is_not_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", [(), ("no-such-program",), ("/no/such/prometheus",)])
 def test_without_a_prometheus_there_is_no_version(command: tuple[str, ...]) -> None:
-    """A sidecar has none, and a start that fails says so elsewhere."""
+    """Without a command, or if it does not exist, the version is empty."""
     assert PrometheusVersion(command).answer() == ""
 
 
-def test_another_program_of_that_name_tells_nothing(tmp_path: Path) -> None:
-    """What it says is not taken for a version."""
+def test_other_output_is_not_a_version(tmp_path: Path) -> None:
+    """Output of another program that is named prometheus is no version."""
     other = tmp_path / "prometheus"
     other.symlink_to(str(shutil.which("env")))
     assert PrometheusVersion((str(other),)).answer() == ""
 
 
-def test_one_that_does_not_answer_is_killed(
+def test_a_program_that_does_not_answer_is_killed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The wait has an end, and no process is left."""
+    """A program that does not answer in time is killed, and the version is empty."""
     started = []
 
     def run(_: str) -> subprocess.Popen[bytes]:

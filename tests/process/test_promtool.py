@@ -1,4 +1,4 @@
-"""A program in promtool's place: what it is given, and what its answers, or none, mean."""
+"""A program in place of promtool: its arguments, its results, and its failures."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Make = Callable[..., Promtool]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """Give a function that makes a promtool of a shell script; the output's folder is ``out``."""
+    """Return a function that makes a promtool of a shell script; the output is in ``out``."""
     (tmp_path / "out").mkdir()
 
     def made(
@@ -64,19 +64,22 @@ def make(tmp_path: Path) -> Make:
 
 
 def left(tmp_path: Path) -> list[str]:
-    """Return what lies in the output's folder."""
+    """Return the names of the files in the output's folder."""
     return sorted(path.name for path in (tmp_path / "out").iterdir())
 
 
 def unanswered(promtool: Promtool) -> str:
-    """Return why nothing was said."""
+    """Return the reason why there is no verdict."""
     with pytest.raises(NoVerdict) as raised:
         promtool.refusal(rendering())
     return str(raised.value)
 
 
-def test_it_is_given_the_rendering_beside_the_output(make: Make, tmp_path: Path) -> None:
-    """As promtool wants it, readable by us alone, and removed afterwards."""
+def test_promtool_gets_a_private_file_beside_the_output(make: Make, tmp_path: Path) -> None:
+    """Promtool gets the rendering in a file beside the output, with mode 600.
+
+    The file is then removed.
+    """
     seen = tmp_path / "seen"
     promtool = make(f'echo "$@" > {seen}; stat -c %a "$3" >> {seen}; cat "$3" >> {seen}')
     assert promtool.refusal(rendering()) == ""
@@ -90,7 +93,7 @@ def test_it_is_given_the_rendering_beside_the_output(make: Make, tmp_path: Path)
 def test_a_file_that_cannot_be_written_gives_no_verdict(
     make: Make, tmp_path: Path, size: int
 ) -> None:
-    """As on a full disk; nothing is left of it."""
+    """If the file cannot be written, as on a full disk, there is no verdict and no file."""
     promtool = make("exit 0")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
@@ -103,7 +106,7 @@ def test_a_file_that_cannot_be_written_gives_no_verdict(
 
 
 def test_a_start_meanwhile_does_not_remove_the_file(make: Make, tmp_path: Path) -> None:
-    """The command check may run beside a replica that starts again; the file is locked."""
+    """A start during a check does not remove the file of the check, which is locked."""
     begun, may_end = tmp_path / "begun", tmp_path / "may-end"
     promtool = make(
         f'touch {begun}; until [ -e {may_end} ]; do sleep 0.05; done; exec test -e "$3"'
@@ -118,22 +121,28 @@ def test_a_start_meanwhile_does_not_remove_the_file(make: Make, tmp_path: Path) 
     assert verdicts == [""]
 
 
-def test_agent_mode_is_said(make: Make, tmp_path: Path) -> None:
-    """What is good for a server need not be for an agent."""
+def test_agent_mode_is_passed(make: Make, tmp_path: Path) -> None:
+    """For an agent, promtool gets --agent."""
     seen = tmp_path / "seen"
     make(f'echo "$3" > {seen}', is_agent=True).refusal(rendering())
     assert seen.read_text() == "--agent\n"
 
 
-def test_the_features_of_prometheus_are_said(make: Make, tmp_path: Path) -> None:
-    """Else it refuses rules with a function that Prometheus has by a feature."""
+def test_features_are_passed(make: Make, tmp_path: Path) -> None:
+    """Promtool gets Prometheus' --enable-feature.
+
+    Otherwise it would refuse rules that need a feature.
+    """
     seen = tmp_path / "seen"
     make(f'echo "$4" > {seen}', features=("a", "promql-b")).refusal(rendering())
     assert seen.read_text() == "--enable-feature=a,promql-b\n"
 
 
-def test_it_looks_for_no_files_of_clients_if_there_are_none(make: Make, tmp_path: Path) -> None:
-    """It refuses a token file that is only where Prometheus will run."""
+def test_missing_files_of_clients_are_not_checked(make: Make, tmp_path: Path) -> None:
+    """With ``has_files`` false, paths such as token files are replaced by /dev/null.
+
+    promtool would refuse files that exist only where Prometheus runs.
+    """
     seen = tmp_path / "seen"
     content = b"scrape_configs: [{job_name: a, bearer_token_file: /t}]\n"
     for has_files, given in ((True, content), (False, content.replace(b"/t", b"/dev/null"))):
@@ -142,7 +151,7 @@ def test_it_looks_for_no_files_of_clients_if_there_are_none(make: Make, tmp_path
 
 
 def test_a_refusal_of_a_rule_file_begins_with_its_reason(make: Make) -> None:
-    """What was in order before it, and features that promtool does not know, are not told."""
+    """The message for a refused rule file has no lines about valid files or unknown features."""
     promtool = make(
         'echo "  WARNING: Unknown option for --enable-feature: a"\n'
         'echo "Checking $3"\n'
@@ -158,8 +167,8 @@ def test_a_refusal_of_a_rule_file_begins_with_its_reason(make: Make) -> None:
     )
 
 
-def test_a_refusal_in_its_words(make: Make, tmp_path: Path) -> None:
-    """On one line, without the file's name and without secrets; nothing is left."""
+def test_a_refusal_has_no_path_and_no_secrets(make: Make, tmp_path: Path) -> None:
+    """A refusal is one line with promtool's text, without the path and without secrets."""
     promtool = make(
         'echo "Checking $3"\n'
         'echo "  FAILED: parsing YAML file $3: yaml: unmarshal errors:" >&2\n'
@@ -175,13 +184,13 @@ def test_a_refusal_in_its_words(make: Make, tmp_path: Path) -> None:
     assert left(tmp_path) == []
 
 
-def test_a_refusal_without_words(make: Make) -> None:
-    """The exit status counts."""
+def test_a_refusal_without_output_has_the_status(make: Make) -> None:
+    """If promtool prints nothing, the refusal gives its exit status."""
     assert "exit status 3" in make("exit 3").refusal(rendering())
 
 
 def test_a_long_refusal_is_cut(make: Make) -> None:
-    """A log line is no book."""
+    """A long refusal is cut for the log line."""
     said = make("echo FAILED: $(seq 10000); exit 1").refusal(rendering())
     assert 500 < len(said) < 900
     assert "…; line numbers refer to" in said
@@ -191,16 +200,16 @@ def test_a_long_refusal_is_cut(make: Make) -> None:
     ("script", "said"),
     [("kill -9 $$", "status -9"), ("exit 126", "status 126"), ("exit 137", "status 137")],
 )
-def test_one_that_is_ended_has_not_answered(
+def test_a_killed_promtool_gives_no_verdict(
     make: Make, tmp_path: Path, script: str, said: str
 ) -> None:
-    """Killed for its memory, say: that is no word about the configuration."""
+    """If promtool is killed, for example by the OOM killer, there is no verdict."""
     assert said in unanswered(make(script))
     assert left(tmp_path) == []
 
 
-def test_one_that_hangs_has_not_answered(make: Make, tmp_path: Path) -> None:
-    """It is killed with all that it has started."""
+def test_a_hanging_promtool_is_killed(make: Make, tmp_path: Path) -> None:
+    """If promtool hangs, it is killed with its children, and there is no verdict."""
     seen = tmp_path / "seen"
     promtool = make(f"sleep 1000 & echo $! > {seen}; wait", limit_s=5.0)
     assert "not answered within 5 s" in unanswered(promtool)
@@ -216,15 +225,15 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def test_one_that_has_gone_has_not_answered(make: Make) -> None:
-    """It was there at the start."""
+def test_a_removed_promtool_gives_no_verdict(make: Make) -> None:
+    """If promtool was removed after the start, there is no verdict."""
     promtool = make("exit 0")
     Path(promtool.program).unlink()
     assert "cannot be started: No such file" in unanswered(promtool)
 
 
 def test_an_output_folder_that_cannot_be_written(make: Make, tmp_path: Path) -> None:
-    """Then nothing can be asked."""
+    """If the output's folder is not writable, there is no verdict, and the error names --output."""
     promtool = make("exit 0")
     (tmp_path / "out").rmdir()
     (tmp_path / "out").symlink_to("/proc")
@@ -234,7 +243,10 @@ def test_an_output_folder_that_cannot_be_written(make: Make, tmp_path: Path) -> 
 
 
 def test_an_output_folder_that_is_not_there_yet(make: Make, tmp_path: Path) -> None:
-    """The stand-in form makes it later: no path is relative to it."""
+    """If the output's folder does not exist, another folder is used.
+
+    No path can be relative to it.
+    """
     seen = tmp_path / "seen"
     promtool = make(f'echo "$3" > {seen}')
     (tmp_path / "out").rmdir()
@@ -245,8 +257,8 @@ def test_an_output_folder_that_is_not_there_yet(make: Make, tmp_path: Path) -> N
     assert not (tmp_path / "out").exists()
 
 
-def test_both_renderings_are_asked_about_and_equal_ones_once(make: Make, tmp_path: Path) -> None:
-    """What is refused is told in full; who has not answered is warned of, and vetoes nothing."""
+def test_both_renderings_are_checked(make: Make, tmp_path: Path) -> None:
+    """Both renderings are checked, and equal ones only once."""
     promtool = make('grep -q bad "$3" && exit 1; exit 0')
     good = rendering(Role.FOLLOWER, b"a: good\n")
     bad = rendering(Role.LEADER, b"a: bad\n")
@@ -256,8 +268,8 @@ def test_both_renderings_are_asked_about_and_equal_ones_once(make: Make, tmp_pat
     assert distinct(Renderings(good, rendering(Role.LEADER, b"a: good\n"))) == (good,)
 
 
-def test_no_answer_is_warned_of(make: Make, caplog: pytest.LogCaptureFixture) -> None:
-    """With the role and the reason."""
+def test_a_missing_verdict_is_a_warning(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """A missing verdict is a warning with role and reason, and no problem."""
     good = rendering(Role.FOLLOWER, b"a: good\n")
     with caplog.at_level(logging.WARNING):
         assert make("exit 127").problems(Renderings(good, good)) == ()
@@ -266,8 +278,8 @@ def test_no_answer_is_warned_of(make: Make, caplog: pytest.LogCaptureFixture) ->
     assert "status 127" in str(vars(record)["reason"])
 
 
-def test_the_end_of_the_program_leaves_nothing(make: Make, tmp_path: Path) -> None:
-    """Neither the file nor promtool, when it ends while a thread is asking."""
+def test_the_end_of_the_program_ends_a_check(make: Make, tmp_path: Path) -> None:
+    """If the program ends during a check, promtool is killed and its file removed."""
     seen = tmp_path / "seen"
     promtool = make(f"echo $$ > {seen}; exec sleep 1000")
     program = f"""

@@ -1,6 +1,6 @@
-"""Requests about the lease through a proxy: it works, or the error names the proxy and its cure.
+"""Requests for the lease through a proxy: they work, or the error names the proxy and the fix.
 
-The proxies are sockets that play what a proxy can do to a CONNECT.
+The proxies are sockets that answer a CONNECT in all the ways in which a proxy can.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from wrapper.election.kubeconfig import check_kubeconfig
 from wrapper.election.kubernetes_lease import KubernetesLease
 
 API = "https://api.invalid:6443"
-LONG_S = 30.0  # where no limit is meant: on a busy machine an answer is late
+LONG_S = 30.0  # for tests that are not about the limit: a busy machine answers late
 LeaseAt = Callable[..., KubernetesLease]
 
 
 class Tunnel:
-    """A proxy on loopback; ``answer`` is its own, b"" for silence, None: it leads to a port.
+    """A proxy on loopback; ``answer`` is its answer, b"" for none, None for a tunnel to a port.
 
-    ``drips`` is what it goes on to say without end; ``tls`` has it speak TLS itself.
+    ``drips`` is sent repeatedly after the answer; with ``tls``, the proxy itself uses TLS.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Tunnel:
         self._is_over = threading.Event()
 
     def run(self) -> None:
-        """Serve one connection after the other until it is over."""
+        """Serve one connection after the other until `end` is called."""
         while not self._is_over.is_set():
             if select.select([self._listener], [], [], 0.02)[0]:
                 with suppress(OSError), self._listener.accept()[0] as client:
@@ -58,7 +58,7 @@ class Tunnel:
         self._listener.close()
 
     def end(self) -> None:
-        """End it."""
+        """End the proxy."""
         self._is_over.set()
 
     def _serve(self, client: socket.socket) -> None:
@@ -93,7 +93,7 @@ class Tunnel:
 
 @contextmanager
 def proxied(answer: bytes | None, to_port: int = 0, **options: Any) -> Iterator[Tunnel]:
-    """Run a proxy."""
+    """Run a proxy until the context ends."""
     tunnel = Tunnel(answer, to_port, **options)
     thread = threading.Thread(target=tunnel.run, daemon=True)
     thread.start()
@@ -106,7 +106,7 @@ def proxied(answer: bytes | None, to_port: int = 0, **options: Any) -> Iterator[
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no proxy of whoever runs the tests count."""
+    """Remove the proxy variables of the environment in which the tests run."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -139,14 +139,14 @@ def head(status: str) -> bytes:
     ids=["who", "forbidden", "gateway", "silent", "no TLS", "no HTTP"],
 )
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "proxy-url"])
-def test_every_error_on_the_way_names_the_proxy(
+def test_an_error_behind_a_proxy_names_the_proxy(
     lease_at: LeaseAt,
     monkeypatch: pytest.MonkeyPatch,
     variable: str,
     answer: bytes,
     told: tuple[str, list[str]],
 ) -> None:
-    """And what names it, and the API server where it is about that; never its password."""
+    """An error behind a proxy names the proxy and its variable, never the password."""
     with proxied(answer) as tunnel:
         url = f"http://me:secret@127.0.0.1:{tunnel.port}"
         in_file = {variable: url} if variable == "proxy-url" else {}
@@ -174,20 +174,20 @@ def test_every_error_on_the_way_names_the_proxy(
         ("socks5://127.0.0.1:1", "HTTPS_PROXY is not a supported proxy URL"),
     ],
 )
-def test_a_proxy_that_is_not_there_is_told(
+def test_an_unreachable_proxy_is_reported(
     lease_at: LeaseAt, monkeypatch: pytest.MonkeyPatch, place: str, words: str
 ) -> None:
-    """Not the API server is what does not run, or is not known."""
+    """If the proxy cannot be reached, the error is about the proxy, not the API server."""
     monkeypatch.setenv("HTTPS_PROXY", place.format(port=free_port()))
     problem, _ = problem_of(lease_at(API, LONG_S).read)
     assert words in str(problem)
     assert problem.reason in {"proxy", "kubeconfig"}
 
 
-def test_a_proxy_that_cannot_be_used_keeps_from_starting(
+def test_an_unsupported_proxy_is_an_error_at_the_start(
     lease_at: LeaseAt, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """It is told before anything is started."""
+    """An unsupported proxy URL is found by the check of the kubeconfig at the start."""
     lease_at(API)
     kubeconfig = str(tmp_path / "kubeconfig")
     assert check_kubeconfig(kubeconfig) == ""
@@ -195,12 +195,12 @@ def test_a_proxy_that_cannot_be_used_keeps_from_starting(
     assert "HTTPS_PROXY is not a supported proxy URL" in check_kubeconfig(kubeconfig)
 
 
-def test_a_certificate_that_is_not_trusted_may_be_the_proxys(
+def test_an_untrusted_certificate_names_the_proxy(
     lease_at: LeaseAt,
     monkeypatch: pytest.MonkeyPatch,
     make_certificate: Callable[[str], tuple[Path, Path]],
 ) -> None:
-    """Where one is between, it is named, since some of them open TLS."""
+    """An error about the certificate names the proxy, since some proxies terminate TLS."""
     certificate = make_certificate("DNS:api.invalid")
     stand_in = StandIn()
     with_tls(stand_in, certificate)
@@ -213,10 +213,10 @@ def test_a_certificate_that_is_not_trusted_may_be_the_proxys(
         assert trusted.read().version == "7"
 
 
-def test_a_proxy_may_itself_speak_tls(
+def test_an_https_proxy_is_supported(
     lease_at: LeaseAt, make_certificate: Callable[[str], tuple[Path, Path]]
 ) -> None:
-    """A kubeconfig's proxy-url can be one of https; TLS with the server then goes through its."""
+    """The proxy-url of a kubeconfig may be https; TLS to the server then goes through it."""
     key, certificate = make_certificate("DNS:api.invalid,IP:127.0.0.1")
     stand_in = StandIn()
     with_tls(stand_in, (key, certificate))
@@ -233,8 +233,8 @@ def test_a_proxy_may_itself_speak_tls(
     assert b"CONNECT api.invalid:6443" in tunnel.heads[-1]
 
 
-def test_a_proxy_that_drips_is_left_at_the_limit(lease_at: LeaseAt) -> None:
-    """Nobody waits on for the end of its answer: the connection is closed under who reads it."""
+def test_a_slow_proxy_ends_at_the_time_limit(lease_at: LeaseAt) -> None:
+    """If a proxy sends its header without end, the request and its thread end at the limit."""
     with proxied(b"HTTP/1.1 200 OK\r\n", drips=b"X-Drip: x\r\n") as tunnel:
         way = {"proxy-url": f"http://127.0.0.1:{tunnel.port}"}
         assert problem_of(lease_at(API, **way).read)[0].reason == "timeout"
@@ -245,10 +245,10 @@ def test_a_proxy_that_drips_is_left_at_the_limit(lease_at: LeaseAt) -> None:
         )
 
 
-def test_a_forwarding_proxys_own_errors_name_it(
+def test_an_error_through_an_http_proxy_names_it(
     server: StandIn, lease_at: LeaseAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without TLS it answers itself; what it says may be the server's or its own."""
+    """For HTTP, an error answer names the proxy, since it may be the proxy's own."""
     monkeypatch.setenv("HTTP_PROXY", server.url)
     server.play = lambda request: request.answer(502)
     problem, _ = problem_of(lease_at("http://api.invalid:8080").read)
@@ -256,10 +256,10 @@ def test_a_forwarding_proxys_own_errors_name_it(
     assert "(502)" in str(problem)
 
 
-def test_loopback_and_what_no_proxy_names_are_asked_directly(
+def test_loopback_and_no_proxy_are_asked_directly(
     server: StandIn, lease_at: LeaseAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Here an API server on loopback, with a proxy named that nobody runs."""
+    """Loopback addresses and hosts in NO_PROXY are connected to without the proxy."""
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
     assert lease_at(server.url).read().version == "7"
     monkeypatch.setenv("NO_PROXY", "192.0.2.0/24")

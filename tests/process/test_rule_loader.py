@@ -1,4 +1,4 @@
-"""New rules of several files: one reload for those that change together, and whose fault it is."""
+"""New rules of several files: they share a reload, and refused files are identified."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ NAMES = ("a.yml", "b.yml", "c.yml")
 
 @dataclass
 class Judge:
-    """In Prometheus' place: reads the files, refuses where one is bad; ``act`` answers instead.
+    """A replacement for Prometheus: it refuses all files if one is bad; ``act`` overrides this.
 
-    ``hidden`` counts refusals that follow another: by signal, Prometheus' metric does not turn.
+    ``hidden`` counts refusals after a refusal: after a signal, the metric then does not change.
     """
 
     folder: Path
@@ -43,7 +43,7 @@ class Judge:
     act: Callable[[], ReloadAnswer] | None = None
 
     def ask(self, *, has_changed_files: bool) -> ReloadAnswer:
-        """Answer."""
+        """Return the result of a reload."""
         self.asked.append(has_changed_files)
         if self.act is not None:
             return self.act()
@@ -57,20 +57,20 @@ class Judge:
 
     @property
     def files(self) -> dict[str, bytes]:
-        """What lies there for Prometheus."""
+        """The contents of the files that Prometheus would read."""
         return {path.name: path.read_bytes() for path in self.folder.glob("[!.]*.yml")}
 
 
 @dataclass
 class Loads:
-    """Files that are loaded together; ``results`` has what became of each."""
+    """Files that are loaded together; ``results`` has the result for each."""
 
     judge: Judge
     loads: RuleLoader
     results: dict[str, bool | Exception] = field(default_factory=dict)
 
     def begin(self, **contents: bytes) -> list[threading.Thread]:
-        """Have each file changed by a thread of its own."""
+        """Change each file in its own thread."""
         threads = [
             threading.Thread(target=self._load, args=(f"{name}.yml", data), daemon=True)
             for name, data in contents.items()
@@ -80,7 +80,7 @@ class Loads:
         return threads
 
     def together(self, **contents: bytes) -> None:
-        """Have all files changed while the turn is another's, and wait for what becomes of it."""
+        """Change all files while the loader is busy, and wait for the results."""
         self.results.clear()
         with self.loads._load_lock:
             threads = self.begin(**contents)
@@ -93,24 +93,24 @@ class Loads:
         file = FeedFile(str(self.judge.folder / name), FileKind.RULES, 1 << 20)
         try:
             self.results[name] = self.loads.load(file, data, MODE)
-        except Exception as error:  # noqa: BLE001 - it is looked at
+        except Exception as error:  # noqa: BLE001 - the tests check it
             self.results[name] = error
 
     def reason(self, name: str) -> str:
-        """Return why a file's rules are not in force."""
+        """Return why the rules of a file are not loaded."""
         error = self.results[name]
         assert isinstance(error, Failed)
         return error.reason
 
     @property
     def beside(self) -> list[Path]:
-        """The last good ones, which lie there until new ones are in force."""
+        """The last good copies, which exist until new rules are loaded."""
         return sorted(self.judge.folder.glob(".*"))
 
 
 @pytest.fixture
 def all_good(tmp_path: Path) -> Loads:
-    """Give three files that are in force."""
+    """Return three files whose rules are loaded."""
     judge = Judge(tmp_path)
     given = Loads(judge, RuleLoader(judge, quiet_s=0.0))
     given.together(a=GOOD, b=GOOD, c=GOOD)
@@ -120,8 +120,8 @@ def all_good(tmp_path: Path) -> Loads:
     return given
 
 
-def test_files_that_change_together_are_one_reload(all_good: Loads) -> None:
-    """And what has not changed takes none."""
+def test_files_that_change_together_share_a_reload(all_good: Loads) -> None:
+    """Files that change together are loaded with one reload; unchanged files cause none."""
     all_good.together(a=BETTER, b=BETTER, c=BETTER)
     assert all_good.judge.asked == [True]
     assert all_good.judge.loaded == dict.fromkeys(NAMES, BETTER)
@@ -132,8 +132,11 @@ def test_files_that_change_together_are_one_reload(all_good: Loads) -> None:
     assert all_good.judge.asked == [True]
 
 
-def test_whoever_asks_for_a_reload_meanwhile_is_told_whose_a_refusal_is(all_good: Loads) -> None:
-    """While new rules are not known to be loaded, it says nothing about the configuration."""
+def test_a_reload_while_rules_are_unconfirmed_is_marked(all_good: Loads) -> None:
+    """A reload while new rules are unconfirmed says nothing about the configuration.
+
+    It is requested with ``has_changed_files``.
+    """
     judge, found = all_good.judge, []
 
     def refuse_once() -> ReloadAnswer:
@@ -150,16 +153,16 @@ def test_whoever_asks_for_a_reload_meanwhile_is_told_whose_a_refusal_is(all_good
 
 
 @pytest.mark.parametrize("verdict", [Verdict.LOADED, Verdict.UNCONFIRMED])
-def test_what_is_not_refused_is_held_against_nobody(all_good: Loads, verdict: Verdict) -> None:
-    """Loaded, or never heard of: the next refusal is about something else."""
+def test_later_refusals_are_not_due_to_accepted_rules(all_good: Loads, verdict: Verdict) -> None:
+    """After a reload that was not refused, a later reload is not marked as changed files."""
     all_good.judge.act = lambda: ReloadAnswer(verdict)
     all_good.together(a=BETTER)
     all_good.loads.reload()
     assert all_good.judge.asked == [True, False]
 
 
-def test_the_first_waits_for_others(tmp_path: Path) -> None:
-    """With nobody's turn before, those that come within the quiet time are one reload."""
+def test_the_first_change_waits_for_others(tmp_path: Path) -> None:
+    """Changes within the quiet time share one reload."""
     judge = Judge(tmp_path)
     given = Loads(judge, RuleLoader(judge, quiet_s=1.0))
     for thread in given.begin(a=GOOD, b=GOOD):
@@ -168,8 +171,8 @@ def test_the_first_waits_for_others(tmp_path: Path) -> None:
     assert judge.loaded == {"a.yml": GOOD, "b.yml": GOOD}
 
 
-def test_nobody_waits_for_others_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A burst that does not end is loaded all the same."""
+def test_a_long_burst_of_changes_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A burst of changes without an end is loaded after BURST_S."""
     monkeypatch.setattr(rule_loader, "BURST_S", 0.5)
     judge = Judge(tmp_path)
     given = Loads(judge, RuleLoader(judge, quiet_s=0.2))
@@ -184,8 +187,8 @@ def test_nobody_waits_for_others_for_ever(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("bad", NAMES)
-def test_one_that_is_refused_keeps_no_other_out(all_good: Loads, bad: str) -> None:
-    """It alone is blamed and put back; the others are in force."""
+def test_a_refused_file_does_not_affect_others(all_good: Loads, bad: str) -> None:
+    """Only the refused file is restored; the rules of the other files are loaded."""
     changes = {name.partition(".")[0]: BAD if name == bad else BETTER for name in NAMES}
     all_good.together(**changes)
     assert isinstance(all_good.results.pop(bad), RulesRefused)
@@ -200,8 +203,8 @@ NONSENSE = promgen.rules("up ==== (")
 
 
 @pytest.mark.parametrize("is_judge", [True, False], ids=["as a judge", "to explain"])
-def test_promtool_names_the_rule(tmp_path: Path, is_judge: bool) -> None:
-    """Before Prometheus is given it, or of what that has refused: both times it is blamed."""
+def test_promtool_identifies_the_wrong_rule(tmp_path: Path, is_judge: bool) -> None:
+    """Promtool's error names the rule, whether it checks first or explains a refusal."""
     judge = Judge(tmp_path)
     judge.act = lambda: ReloadAnswer(
         [Verdict.REFUSED, Verdict.LOADED][len(judge.asked) - 1], "said no"
@@ -215,8 +218,8 @@ def test_promtool_names_the_rule(tmp_path: Path, is_judge: bool) -> None:
     assert judge.asked == ([] if is_judge else [True, False])
 
 
-def test_without_an_explanation_prometheus_own_words_are_told(tmp_path: Path) -> None:
-    """A promtool that is not there, or has nothing against the rules."""
+def test_without_promtool_prometheus_error_is_reported(tmp_path: Path) -> None:
+    """If promtool is missing or finds no error, Prometheus' own error is reported."""
     for number, name in enumerate((str(tmp_path / "none"), program("promtool"))):
         judge = Judge(tmp_path)
         given = Loads(judge, RuleLoader(judge, RuleCheck(name, is_judge=False), quiet_s=0.0))
@@ -228,8 +231,8 @@ def test_without_an_explanation_prometheus_own_words_are_told(tmp_path: Path) ->
         assert str(error).endswith("one is bad")
 
 
-def test_all_may_be_refused(all_good: Loads) -> None:
-    """Each is blamed, and what was there is in force."""
+def test_all_files_may_be_refused(all_good: Loads) -> None:
+    """If all files are refused, each is restored and loaded again."""
     all_good.together(a=BAD, b=BAD, c=BAD)
     assert [type(each) for each in all_good.results.values()] == [RulesRefused] * 3
     assert all_good.judge.loaded == all_good.judge.files == dict.fromkeys(NAMES, GOOD)
@@ -237,8 +240,8 @@ def test_all_may_be_refused(all_good: Loads) -> None:
     assert all_good.judge.hidden == 0
 
 
-def test_none_is_blamed_for_what_lies_beside_them(all_good: Loads) -> None:
-    """Another file that somebody spoiled: all are put back, and may be tried again."""
+def test_an_unrelated_bad_file_is_not_blamed_on_the_rules(all_good: Loads) -> None:
+    """If another file is the reason, all new rules are restored, and may be tried again."""
     (all_good.judge.folder / "other.yml").write_bytes(BAD)
     all_good.together(a=BETTER, b=BETTER)
     assert {type(each) for each in all_good.results.values()} == {Failed}
@@ -249,8 +252,8 @@ def test_none_is_blamed_for_what_lies_beside_them(all_good: Loads) -> None:
     assert set(all_good.results.values()) == {True}
 
 
-def test_one_that_cannot_be_written_keeps_no_other_out(all_good: Loads) -> None:
-    """It says so; the rest is one reload."""
+def test_an_unwritable_file_does_not_affect_others(all_good: Loads) -> None:
+    """A file that cannot be written fails; the others are loaded with one reload."""
     (all_good.judge.folder / ".b.yml.good").mkdir()
     (all_good.judge.folder / "b.yml").unlink()
     (all_good.judge.folder / "b.yml").mkdir()
@@ -261,8 +264,11 @@ def test_one_that_cannot_be_written_keeps_no_other_out(all_good: Loads) -> None:
     assert all_good.judge.asked == [True]
 
 
-def test_what_is_not_confirmed_is_loaded_at_the_next_round(all_good: Loads) -> None:
-    """The last good ones stay beside all of them meanwhile, for a start in between."""
+def test_unconfirmed_rules_are_loaded_again(all_good: Loads) -> None:
+    """Unconfirmed rules are loaded again with the next change.
+
+    Until then the last good copies are kept, for a start in between.
+    """
     all_good.judge.act = lambda: ReloadAnswer(Verdict.UNCONFIRMED)
     all_good.together(a=BETTER, b=BETTER)
     assert all_good.reason("a.yml") == all_good.reason("b.yml") == "unconfirmed"
@@ -274,8 +280,8 @@ def test_what_is_not_confirmed_is_loaded_at_the_next_round(all_good: Loads) -> N
     assert all_good.beside == []
 
 
-def test_while_prometheus_starts_no_new_rules_come(all_good: Loads) -> None:
-    """With bad ones it would not; neither before it is ready, nor once it is not any more."""
+def test_no_rules_change_while_prometheus_is_not_ready(all_good: Loads) -> None:
+    """While Prometheus is not ready, files are not changed: it would not start with bad rules."""
     obstacles = ["", "", *["503"] * 4]
     all_good.loads._obstacle = lambda: obstacles.pop(0)
     all_good.judge.act = lambda: ReloadAnswer(Verdict.UNCONFIRMED)
@@ -286,8 +292,8 @@ def test_while_prometheus_starts_no_new_rules_come(all_good: Loads) -> None:
     assert all_good.judge.asked == [True]
 
 
-def test_rules_that_were_not_confirmed_make_way_for_a_start(all_good: Loads) -> None:
-    """Prometheus hung, and is started again by others before the next round."""
+def test_unconfirmed_rules_are_restored_before_a_restart(all_good: Loads) -> None:
+    """If Prometheus hangs and restarts, unconfirmed rules are replaced by the last good ones."""
     all_good.judge.act = lambda: ReloadAnswer(Verdict.UNCONFIRMED)
     all_good.together(a=BAD)
     assert all_good.judge.files["a.yml"] == BAD
@@ -302,8 +308,11 @@ def test_rules_that_were_not_confirmed_make_way_for_a_start(all_good: Loads) -> 
     assert all_good.beside == []
 
 
-def test_what_comes_during_a_reload_has_the_next(tmp_path: Path) -> None:
-    """It is not even written before: a refusal could not be told apart."""
+def test_changes_during_a_reload_wait_for_the_next(tmp_path: Path) -> None:
+    """Changes during a reload are written only after it, and share the next reload.
+
+    Otherwise a refusal could not be attributed.
+    """
     gate, judge = threading.Event(), Judge(tmp_path)
     given = Loads(judge, RuleLoader(judge, quiet_s=0.0))
 
@@ -324,8 +333,8 @@ def test_what_comes_during_a_reload_has_the_next(tmp_path: Path) -> None:
     assert judge.loaded == dict.fromkeys(NAMES, GOOD)
 
 
-def test_what_nobody_foresaw_is_told_to_all(all_good: Loads) -> None:
-    """Nobody waits for ever for the one who does their work."""
+def test_an_unexpected_error_is_reported_for_all_files(all_good: Loads) -> None:
+    """An unexpected error is the result for every file, so that no thread waits for ever."""
 
     def fail() -> ReloadAnswer:
         raise ZeroDivisionError
@@ -335,8 +344,8 @@ def test_what_nobody_foresaw_is_told_to_all(all_good: Loads) -> None:
     assert {type(each) for each in all_good.results.values()} == {ZeroDivisionError}
 
 
-def test_new_files_that_are_refused_leave_none(tmp_path: Path) -> None:
-    """A file without groups takes their place, which every Prometheus loads."""
+def test_a_refused_new_file_is_replaced_by_no_rules(tmp_path: Path) -> None:
+    """A refused new file is replaced by a file without groups."""
     judge = Judge(tmp_path)
     given = Loads(judge, RuleLoader(judge, quiet_s=0.0))
     given.together(a=BAD, b=GOOD)
@@ -344,7 +353,7 @@ def test_new_files_that_are_refused_leave_none(tmp_path: Path) -> None:
 
 
 def fail_unexpectedly() -> ReloadAnswer:
-    """Raise what nobody foresaw."""
+    """Raise an unexpected error."""
     raise ZeroDivisionError
 
 
@@ -353,7 +362,7 @@ def fail_unexpectedly() -> ReloadAnswer:
 def test_failed_rules_do_not_stay_in_memory(
     all_good: Loads, act: Callable[[], ReloadAnswer] | None, others: dict[str, bytes]
 ) -> None:
-    """MiBs would stay until the garbage collector runs."""
+    """The content of failed rules is freed without the garbage collector."""
     all_good.judge.act = act
     rules = Traced(BAD)
     are_gone = rules.trace()

@@ -1,7 +1,7 @@
-"""The alert rules before real promtool: each fires when it should, not earlier, and alone.
+"""The alert rules in real promtool: each alert fires in time, not earlier, and no other fires.
 
-Beside the election in trouble there are, in each case, a healthy one, one without the gate, two
-replicas without an election, and a single one: whatever happens, nothing is ever said of these.
+In each case there are also a healthy election, one without the gate, two replicas without an
+election, and a single replica: no alert may fire for these.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ IN_TROUBLE = ("monitoring", "prometheus")
 
 
 def changed(healthy_values: Values, changes: Values) -> Values:
-    """Return a healthy replica's values with some changed; raise KeyError for what it has not."""
+    """Return a replica's series with changes; raise KeyError for a series that it has not."""
     known = {key.removeprefix("prometheus_elector_"): key for key in healthy_values}
     known |= {key: key for key in healthy_values}
     return healthy_values | {known[name]: value for name, value in changes.items()}
 
 
 def inputs(case: Case | Quiet | None) -> list[dict[str, str]]:
-    """Return the series of the election in trouble, of healthy ones, and of replicas without."""
+    """Return the series of the election with the fault, and of all others."""
     leader, follower = healthy(LEADER, leads=True), healthy(FOLLOWER, leads=False)
     ours = changed(leader, case.leader if case else {})
     theirs = changed(follower, case.follower if case else {})
@@ -76,7 +76,7 @@ def verdict(
     tests: Iterable[dict[str, Any]],
     rules: Path = RULES,
 ) -> str:
-    """Let promtool judge what alerts these series make; return its complaints, "" for none."""
+    """Run promtool with these series and tests, and return its errors; "" for none."""
     test = {"interval": f"{STEP_S}s", "input_series": given, "promql_expr_test": list(tests)}
     whole = {"rule_files": [str(rules)], "evaluation_interval": f"{STEP_S}s", "tests": [test]}
     file = folder / "test.yml"
@@ -86,26 +86,26 @@ def verdict(
 
 
 def alone(alert: str, folder: Path) -> Path:
-    """Write a file with this alert's rule only: promtool needs a tenth of the time for one."""
+    """Write a file with only this alert's rule: that takes promtool a tenth of the time."""
     file = folder / "rules.yml"
     file.write_text(json.dumps({"groups": [{**GROUP, "rules": [ALERTS[alert]]}]}))
     return file
 
 
 def labels(of: dict[str, str]) -> str:
-    """Write labels as PromQL has them."""
+    """Return labels in PromQL's notation."""
     return ",".join(f'{name}="{value}"' for name, value in of.items())
 
 
 def firing(at_s: int, which: str, *expected: dict[str, str]) -> dict[str, Any]:
-    """Return a test that exactly these alerts fire at a time, of those that ``which`` selects."""
+    """Return a promtool test that exactly these alerts of ``which`` fire at a time."""
     samples = [{"labels": f"ALERTS{{{labels(each)}}}", "value": 1} for each in expected]
     expr = f'ALERTS{{alertstate="firing"{which}}}'
     return {"expr": expr, "eval_time": f"{at_s}s", "exp_samples": samples}
 
 
 def expected_labels(case: Case) -> dict[str, str]:
-    """Return the labels that a case's alert has while it fires."""
+    """Return the labels of a case's alert while it fires."""
     namespace, job = IN_TROUBLE
     of = {"pod": case.of, "instance": f"{case.of}:9095"} if case.of else {}
     return {
@@ -119,23 +119,23 @@ def expected_labels(case: Case) -> dict[str, str]:
     }
 
 
-def test_promtool_has_nothing_to_say() -> None:
-    """The file is one of rules, no rule is given twice, and no check that it knows finds fault."""
+def test_promtool_accepts_the_rules() -> None:
+    """Promtool accepts the file with all of its lint checks, and no rule is a duplicate."""
     done = promtool("check", "rules", "--lint=all", "--lint-fatal", RULES)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"SUCCESS: {len(ALERTS)} rules found" in done.stdout
     assert len(ALERTS) == len(GROUP["rules"])
 
 
-def test_all_is_quiet_while_all_is_well(tmp_path: Path) -> None:
-    """Nothing fires, nor is about to, in 45 minutes of healthy elections and of none."""
+def test_healthy_elections_cause_no_alerts(tmp_path: Path) -> None:
+    """Healthy elections, and replicas without one, cause no pending or firing alerts."""
     nothing = {"expr": f"max_over_time(ALERTS[{END}])", "exp_samples": []}
     assert verdict(tmp_path, inputs(None), [{**nothing, "eval_time": END}]) == ""
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_fires_in_time(case: Case, tmp_path: Path) -> None:
-    """An alert fires at its time with its labels, not a step earlier, and never of others."""
+def test_alert_fires_in_time(case: Case, tmp_path: Path) -> None:
+    """An alert fires at its time with its labels, not a step earlier, and for no other election."""
     last_s = max(case.fires_at_s, case.still_at_s)
     which = f',alertname="{case.alert}"'
     tests = [
@@ -153,15 +153,15 @@ def test_fires_in_time(case: Case, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", QUIET, ids=str)
-def test_keeps_quiet(case: Quiet, tmp_path: Path) -> None:
-    """What is nearly as bad does not make an alert fire within half an hour."""
+def test_alert_does_not_fire(case: Quiet, tmp_path: Path) -> None:
+    """A harmless state does not make the alert fire within half an hour."""
     never = f'max_over_time(ALERTS{{alertstate="firing",alertname="{case.alert}"}}[30m])'
     tests = [{"expr": never, "eval_time": "30m", "exp_samples": []}]
     assert verdict(tmp_path, inputs(case), tests, alone(case.alert, tmp_path)) == ""
 
 
 def test_absent_fires_where_nothing_is_scraped(tmp_path: Path) -> None:
-    """After fifteen minutes, and nothing else does."""
+    """If no replica is scraped, PrometheusElectorAbsent fires after 15 minutes, and only it."""
     of = {"alertname": "PrometheusElectorAbsent", "alertstate": "firing", "severity": "warning"}
     tests = [firing(15 * 60 - STEP_S, ""), firing(15 * 60, "", of)]
     other = [{"series": 'up{job="other"}', "values": f"1+0x{STEPS}"}]
@@ -169,13 +169,13 @@ def test_absent_fires_where_nothing_is_scraped(tmp_path: Path) -> None:
 
 
 def test_every_alert_has_a_case() -> None:
-    """No alert is left unproven."""
+    """Every alert has a test case."""
     assert {case.alert for case in CASES} | {"PrometheusElectorAbsent"} == set(ALERTS)
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_says_what_to_do(name: str) -> None:
-    """Each has a severity, a summary, a description, and a runbook of three parts."""
+def test_alert_has_texts_and_runbook(name: str) -> None:
+    """Each alert has a severity, a summary, a description, and a runbook of three parts."""
     rule = ALERTS[name]
     assert rule["labels"]["severity"] in {"critical", "warning"}
     summary, text = rule["annotations"]["summary"], rule["annotations"]["description"]
@@ -189,21 +189,21 @@ def test_says_what_to_do(name: str) -> None:
         assert part in section.partition("\n## ")[0], part
 
 
-def test_the_runbook_has_no_alert_that_is_none() -> None:
-    """Each section of that name is of an alert, in the order of the rules."""
+def test_runbook_sections_are_the_alerts() -> None:
+    """The sections of the runbook are the alerts, in the order of the rules."""
     sections = re.findall(r"^## (PrometheusElector\w+)$", RUNBOOK.read_text(), re.MULTILINE)
     assert sections == list(ALERTS)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_texts_name_labels_that_are_there(case: Case) -> None:
-    """Whatever a text says of an alert's labels, the alert has."""
+def test_texts_use_existing_labels(case: Case) -> None:
+    """The texts of an alert use only labels that the alert has."""
     text = " ".join(ALERTS[case.alert]["annotations"].values())
     assert set(re.findall(r"\$labels\.(\w+)", text)) <= set(expected_labels(case))
 
 
-def test_the_runbook_names_what_there_is() -> None:
-    """Each flag, metric and reason in it is one of the program's."""
+def test_runbook_names_existing_flags_and_metrics() -> None:
+    """The flags, metrics and reasons in the runbook exist in the program."""
     text = RUNBOOK.read_text()
     flags = set(re.findall(r"`--([a-z-]+)`", text))
     assert flags <= set(BY_NAME)
@@ -216,6 +216,6 @@ def test_the_runbook_names_what_there_is() -> None:
 
 
 def words(alert: str) -> set[str]:
-    """Return what stands in back-ticks as one plain word in the section of an alert."""
+    """Return the words in back-ticks in the section of an alert."""
     section = RUNBOOK.read_text().partition(f"\n## PrometheusElector{alert}\n")[2]
     return set(re.findall(r"`([a-z]+(?:[_-][a-z]+)*)`", section.partition("\n## ")[0]))

@@ -1,4 +1,4 @@
-"""What keeps a start from being one is found before anything is started."""
+"""Problems that prevent a start: they are found before any process is started."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the working folder, with a configuration and a script in it."""
+    """Return the working folder, with a configuration and scripts."""
     monkeypatch.chdir(tmp_path)
     Path("config.yml").write_text("follower: {}\n")
     for name in ("prometheus", "start.sh"):
@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def problems(output: str, *child: str) -> tuple[str, ...]:
-    """Return what is said against an output and a command."""
+    """Return the problems of this output and this command."""
     words = ["--config=config.yml", f"--output={output}", "--lease-lock=none", "--", *child]
     return prepare(load(words, {}, hostname="h", incarnation="i")).problems
 
@@ -49,7 +49,10 @@ def problems(output: str, *child: str) -> tuple[str, ...]:
 def test_prometheus_may_not_read_another_file(
     folder: Path, output: str, child: tuple[str, ...]
 ) -> None:
-    """It would run on what nobody rendered, a remote_write perhaps, and never be fenced."""
+    """If Prometheus' --config.file is not the output, that is a problem.
+
+    It would read a file that is not rendered, and could not be fenced.
+    """
     (problem,) = problems(output, *child)
     assert problem.startswith(f"--output={output}: Prometheus reads --config.file=")
     assert f"write --config.file={output} after --" in problem
@@ -68,7 +71,7 @@ def test_prometheus_may_not_read_another_file(
 def test_the_same_file_may_be_named_in_other_ways(
     folder: Path, output: str, child: tuple[str, ...]
 ) -> None:
-    """Also by a link; and a script may name its file by itself."""
+    """The output may be given by another path or a link, and a script may name its own file."""
     (folder / "link.yml").symlink_to("a.yml")
     assert problems(output, *child) == ()
 
@@ -87,10 +90,13 @@ AUTO_RELOAD = ("--config.auto-reload", "--enable-feature=auto-reload-config")
         ((), False),
     ],
 )
-def test_prometheus_may_reload_itself_only_if_nothing_here_depends_on_it(
+def test_automatic_reloads_of_prometheus_are_refused(
     folder: Path, flag: str, words: tuple[str, ...], *, is_refused: bool
 ) -> None:
-    """A plain Prometheus may, unless it is sent rules: the verdict on those is its reload's."""
+    """Prometheus may not reload by itself if its file is rendered, or if rules are fetched.
+
+    The verdict on rules is that of their reload.
+    """
     words = tuple(word.format(folder) for word in words)
     command = (*words, "--lease-lock=auto", "--", "./prometheus", flag)
     Path("prometheus.yml").write_text("{}\n")
@@ -110,7 +116,7 @@ def test_prometheus_may_reload_itself_only_if_nothing_here_depends_on_it(
         ("start.sh", True, "  --[no-]agent  Run in agent mode", False),
     ],
 )
-def test_an_agent_by_a_feature_that_prometheus_no_longer_has_is_refused(
+def test_agent_feature_is_refused_by_new_versions(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     program: str,
@@ -119,10 +125,13 @@ def test_an_agent_by_a_feature_that_prometheus_no_longer_has_is_refused(
     is_binary: bool,
     is_refused: bool,
 ) -> None:
-    """Its own help tells; a script is not run for that, as it might start Prometheus."""
+    """--enable-feature=agent is refused if Prometheus' help has --agent.
+
+    A script is not run for its help, as it might start Prometheus.
+    """
     Path(program).write_text(f"#!/bin/sh\ntouch asked\necho '{help_text}'\n")
     Path(program).chmod(0o755)
-    if is_binary:  # what is run is the script
+    if is_binary:  # the script counts as a binary
         monkeypatch.setattr("wrapper.startup.prometheus_version._ELF", b"#!/b")
     child = (f"./{program}", "--config.file=a.yml", "--enable-feature=agent")
     found = problems("a.yml", *child)
@@ -147,10 +156,10 @@ RENDERED = "data/prometheus-elector/prometheus.yml"
     ],
     ids=["named", "Prometheus' own", "in its storage"],
 )
-def test_an_output_that_is_an_input_is_told_by_how_it_got_its_name(
+def test_an_output_that_is_an_input_is_refused(
     folder: Path, words: list[str], place: str, cure: str
 ) -> None:
-    """No flag is said to be wrong that nobody gave, and the cure is one that can be followed."""
+    """If the output is also an input, the problem names the flag that was given, and a fix."""
     has_both_parts = words[0].startswith("--config=")
     Path("prometheus.yml").write_text("follower: {}\n" if has_both_parts else "{}\n")
     Path(RENDERED).parent.mkdir(parents=True)
@@ -175,7 +184,10 @@ def test_an_output_that_is_an_input_is_told_by_how_it_got_its_name(
 def test_init_refuses_a_bad_leader_part(
     folder: Path, capsys: pytest.CaptureFixture[str], leader: str
 ) -> None:
-    """Which it does not write: the pod would start, and fail when it is to lead."""
+    """--init refuses an invalid leader part, though it writes only the follower's.
+
+    The pod would start, and fail when it becomes leader.
+    """
     Path("config.yml").write_text(
         f"follower:\n  scrape_configs:\n  - job_name: a\nleader: {leader}\n"
     )
@@ -185,10 +197,13 @@ def test_init_refuses_a_bad_leader_part(
 
 
 @pytest.mark.parametrize("kind", ["a folder", "a device"])
-def test_an_output_that_is_no_file_is_left_alone(
+def test_an_output_that_is_not_a_file_is_refused(
     folder: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
-    """With --output=/dev/stdout, the device would be a file from then on, for all programs."""
+    """An output that is a folder or a device is refused and not replaced.
+
+    /dev/stdout would become a file for all programs.
+    """
     Path("config.yml").write_text("follower: {}\n")
     output = folder / "out"
     if kind == "a folder":
@@ -207,7 +222,7 @@ OVERRIDES = "follower: {}\nleader: {remote_write: [{url: 'http://storage/'}]}\n"
 
 
 def lock_problems(environ: dict[str, str], *flags: str, config: str = OVERRIDES) -> list[str]:
-    """Return what is said against the lock of a start with these variables and flags."""
+    """Return the problems of the lock for a start with these variables and flags."""
     Path("config.yml").write_text(config)
     words = ["--config=config.yml", *flags, "--", "./prometheus", "--config.file=a.yml"]
     found = prepare(load(words, environ, hostname="h", incarnation="i")).problems
@@ -215,8 +230,8 @@ def lock_problems(environ: dict[str, str], *flags: str, config: str = OVERRIDES)
 
 
 @pytest.mark.parametrize("lock", ["auto", "auto:/data/lock"])
-def test_in_a_pod_no_lock_file_is_taken_by_itself(folder: Path, lock: str) -> None:
-    """It would be the pod's own, and each replica would lead: the Lease's name was forgotten."""
+def test_in_a_pod_a_lock_file_must_be_named(folder: Path, lock: str) -> None:
+    """In a pod, a lock file is refused by default, because each replica would lead."""
     [problem] = lock_problems(IN_POD, f"--lease-lock={lock}")
     assert "--lease-lock=file:PATH" in problem
 
@@ -232,10 +247,10 @@ def test_in_a_pod_no_lock_file_is_taken_by_itself(folder: Path, lock: str) -> No
     ],
     ids=["no pod", "a file that was named", "no election", "only rendered", "no overrides"],
 )
-def test_elsewhere_it_is(
+def test_a_lock_file_is_accepted_elsewhere(
     folder: Path, environ: dict[str, str], flags: tuple[str, ...], config: str
 ) -> None:
-    """Or nothing is elected, or somebody has said which file it is."""
+    """A lock file is accepted outside a pod, if it is named, or if nothing is elected."""
     assert lock_problems(environ, *flags, config=config) == []
 
 
@@ -265,10 +280,10 @@ SIDECAR = [MISSING.format("config"), MISSING.format("notify-http-url")]
         ),
     ],
 )
-def test_a_command_line_that_is_not_whole_is_told_truly(
+def test_an_incomplete_command_line_is_refused(
     tmp_path: Path, words: list[str], told: list[str], *, has_file: bool
 ) -> None:
-    """What is missing, with an example; of a file that nobody named nothing is said.
+    """An incomplete command line gives exactly its missing parts, with examples.
 
     A prometheus.yml that happens to be there makes no difference.
     """
@@ -300,8 +315,8 @@ def test_a_command_line_that_is_not_whole_is_told_truly(
         (("status", "http://127.0.0.1:1"), "stderr", 2),
     ],
 )
-def test_a_reader_that_has_enough_is_no_error(words: list[str], stream: str, status: int) -> None:
-    """As with ``| head``: the exit status is the command's own, and nothing else is said."""
+def test_a_closed_output_is_no_error(words: list[str], stream: str, status: int) -> None:
+    """If the reader of the output has closed it, the exit status stays, and nothing is printed."""
     reader, writer = os.pipe()
     os.close(reader)
     program = Path(sys.executable).with_name("prometheus-elector")
@@ -322,10 +337,13 @@ AS_PID_1 = ("unshare", "--fork", "--pid", "--mount-proc", "--kill-child=KILL")
 
 
 @pytest.mark.parametrize("around", [(), AS_PID_1], ids=["beside others", "as PID 1"])
-def test_a_parent_that_ignores_its_children_changes_no_exit_status(
+def test_an_ignored_sigchld_does_not_change_the_status(
     folder: Path, around: tuple[str, ...]
 ) -> None:
-    """The kernel hands an ignored SIGCHLD down; then it keeps no status, and tells nobody."""
+    """If the parent ignores SIGCHLD, the exit status is still Prometheus' one.
+
+    The kernel passes this setting on, and then keeps no exit status of children.
+    """
     (folder / "config.yml").write_text("follower: {}\nleader: {}\n")
     program = Path(sys.executable).with_name("prometheus-elector")
     flags = ["--config=config.yml", "--output=a.yml", "--lease-lock=none"]
@@ -343,10 +361,11 @@ def test_a_parent_that_ignores_its_children_changes_no_exit_status(
 @pytest.mark.parametrize(
     ("name", "arguments"), [("prometheus", "--config.file=prometheus.yml"), ("start.sh", "")]
 )
-def test_prometheus_gets_the_output_whatever_its_own_default_is(
-    folder: Path, name: str, arguments: str
-) -> None:
-    """In Debian's build that is /etc/prometheus/prometheus.yml; a script names its file itself."""
+def test_prometheus_gets_the_output_as_a_flag(folder: Path, name: str, arguments: str) -> None:
+    """Prometheus is started with --config.file, whatever its default is; a script is not.
+
+    Debian's default is /etc/prometheus/prometheus.yml.
+    """
     (folder / "config.yml").write_text("follower: {}\nleader: {}\n")
     (folder / name).write_text('#!/bin/sh\n[ "$1" = --version ] || echo "$@" >arguments\n')
     program = Path(sys.executable).with_name("prometheus-elector")
@@ -358,8 +377,11 @@ def test_prometheus_gets_the_output_whatever_its_own_default_is(
 
 
 @pytest.mark.parametrize("content", ["no program", "#!/no/such/shell\n"])
-def test_a_command_that_cannot_be_run_is_told(folder: Path, content: str) -> None:
-    """An image for another kind of machine, for example: the file is there and may be executed."""
+def test_a_command_that_cannot_be_executed_is_reported(folder: Path, content: str) -> None:
+    """A command that cannot be executed exits with status 2 and one line.
+
+    An image for another architecture has such a file.
+    """
     (folder / "prometheus").write_text(content)
     program = Path(sys.executable).with_name("prometheus-elector")
     flags = ["--config=config.yml", "--output=a.yml", "--lease-lock=none"]
@@ -397,10 +419,11 @@ with TemporaryRendering(Path(sys.argv[1])).written(b"password: hunter2"):
         (KILLED_IN_A_CHECK, "a.yml"),
     ],
 )
-def test_a_killed_process_leaves_no_secrets_beyond_the_next_start(
-    folder: Path, killed: str, file: str
-) -> None:
-    """Killed inside a write or a check, it left the file; the next one has another process ID."""
+def test_a_start_removes_files_of_a_killed_process(folder: Path, killed: str, file: str) -> None:
+    """A start removes the files of a process that was killed in a write or a check.
+
+    They may contain secrets.
+    """
     subprocess.run([sys.executable, "-c", killed, file], cwd=folder, check=False)
     (left,) = folder.glob(f".{file}.*-*")
     assert left.read_bytes() in {b"", b"password: hunter2"}
@@ -419,10 +442,13 @@ def test_a_killed_process_leaves_no_secrets_beyond_the_next_start(
 @pytest.mark.parametrize(
     "words", [["--config=config.yml", "--lease-lock=none"], []], ids=["rendered", "plain"]
 )
-def test_a_pattern_that_matches_copies_of_rules_is_warned_of(
+def test_a_pattern_that_matches_copies_is_warned_of(
     folder: Path, words: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Prometheus would evaluate old rules beside the new ones."""
+    """A pattern in rule_files that matches copies of the rules is a warning.
+
+    Prometheus would evaluate old rules beside new ones.
+    """
     Path("rules").mkdir()
     Path("link").symlink_to("rules")
     found = [f"{folder}/rules/*", "rules/*.yml", "link/*", "*", r"a\0b/*"]
@@ -468,10 +494,10 @@ REFUSED = "user 65534 cannot enter the folders above {}/in; name another folder"
         ),
     ],
 )
-def test_a_folder_that_cannot_be_entered_is_told(
+def test_an_inaccessible_folder_is_reported(
     tmp_path: Path, words: tuple[str, ...], said: str
 ) -> None:
-    """As where a volume belongs to another user; it does not look like one that is missing."""
+    """A folder that the user may not enter is reported as such, not as missing."""
     (tmp_path / "in").mkdir()
     tmp_path.chmod(0o700)
     given = [each.format(tmp_path) for each in words]
@@ -484,8 +510,8 @@ def test_a_folder_that_cannot_be_entered_is_told(
     assert said.format(tmp_path) in done.stdout
 
 
-def test_a_circle_of_links_is_told(folder: Path) -> None:
-    """Where files are compared by the folders that they really are in."""
+def test_a_link_loop_in_a_path_is_reported(folder: Path) -> None:
+    """A path through a link loop is reported as a missing folder."""
     Path("circle").symlink_to("circle")
     feeds = [f"--targets-url=http://p/={folder}/circle/{name}" for name in ("a.yml", "b.yml")]
     words = [*feeds, "--", "./prometheus"]

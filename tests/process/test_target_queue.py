@@ -1,4 +1,4 @@
-"""What becomes of a message where no real broker or dispatch would do the same again and again."""
+"""Messages of the queue in situations that a real broker or dispatch does not repeat."""
 
 from __future__ import annotations
 
@@ -20,40 +20,43 @@ from wrapper.targets.target_queue import GIVE_BACK_FIRST_S, GIVE_BACK_MOST_S, Ta
 
 @dataclass
 class Sent:
-    """A message, and what was done with it."""
+    """A message, and a record of its acknowledgement."""
 
     headers: dict[str, Any]
     became: list[str] = field(default_factory=list)
 
     def body(self) -> Any:
-        """Return a body as Celery has it."""
+        """Return a body in Celery's format."""
         return [[], {}, {}]
 
     def acknowledge(self) -> None:
-        """Note it."""
+        """Record the acknowledgement."""
         self.became.append("acknowledged")
 
     def give_back(self) -> None:
-        """Note it."""
+        """Record that the message was given back."""
         self.became.append("given back")
 
 
 class Broken:
-    """A dispatch that fails in an unforeseen way."""
+    """A dispatch that fails unexpectedly."""
 
     def begin(self, _task: Task, _done: Any) -> int:
-        """Fail, with words that are nobody's business."""
+        """Raise an error whose text must not be logged."""
         raise OSError("hunter2")
 
 
 def queue_of(dispatch: Any) -> TargetQueue:
-    """Return what answers messages, without a broker."""
+    """Return a queue with this dispatch, without a broker."""
     events: list[Event] = []
     return TargetQueue(Broker("redis://h/0", "q"), "q", dispatch, events.append)
 
 
-def test_what_nobody_foresaw_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
-    """Given back, it would come again for ever; the log says what kind it was, and no more."""
+def test_a_task_with_an_unexpected_error_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    """If a task fails unexpectedly, it is acknowledged, so that it does not come again.
+
+    The log has only the type of the error.
+    """
     message: Any = Sent({"task": "promgen.tasks.write_config"})
     with caplog.at_level(logging.WARNING):
         queue_of(Broken())._take(message)
@@ -62,10 +65,10 @@ def test_what_nobody_foresaw_is_dropped(caplog: pytest.LogCaptureFixture) -> Non
     assert "hunter2" not in caplog.text
 
 
-def test_a_task_that_there_is_no_thread_for_comes_again(
+def test_a_task_without_a_thread_is_given_back(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A task for a new file needs one. The log has the cause, and nothing is lost."""
+    """If no thread can be started for a task, it is given back later, and the log has the cause."""
 
     class Refused:
         """A dispatch without a thread for a new file."""
@@ -91,16 +94,16 @@ def test_a_task_that_there_is_no_thread_for_comes_again(
 
 
 class Done:
-    """A dispatch that does each task at once."""
+    """A dispatch that completes each task at once."""
 
     def begin(self, _task: Task, done: Any) -> int:
-        """Do it."""
+        """Complete the task."""
         done("")
         return 1
 
 
-def test_a_queue_that_promgen_does_not_know_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    """At the third change of one file without a message; each message begins anew."""
+def test_a_queue_unknown_to_promgen_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A third change of a file without a message is reported once; each message resets that."""
     found = {"/t.json": 5, "/r.yml": 5}
     events: list[Event] = []
     given = TargetQueue(Broker("redis://h/0", "q"), "q", Done(), events.append, lambda: dict(found))  # type: ignore[arg-type]
@@ -134,17 +137,17 @@ def test_a_queue_that_promgen_does_not_know_is_told_once(caplog: pytest.LogCaptu
 
 
 @pytest.mark.parametrize("task", [[], {}, 3, None])
-def test_headers_that_name_no_task_are_somebody_elses(task: Any) -> None:
-    """Whatever stands there: it is held, and nothing is begun."""
+def test_a_message_without_a_task_name_is_held(task: Any) -> None:
+    """A message whose header names no task is held, and nothing is started."""
     message: Any = Sent({"task": task})
     queue_of(Broken())._take(message)
     assert message.became == []
 
 
-def test_more_than_may_be_held_is_told(
+def test_too_many_held_messages_are_reported(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is behind them waits: the cure is told, once."""
+    """If the limit of held messages is reached, a warning suggests how to remove them, once."""
     monkeypatch.setattr(target_queue, "MOST_UNACKNOWLEDGED", 3)
     given = queue_of(Broken())
     messages: list[Any] = [Sent({"task": "promgen.tasks.process_alert"}) for _ in range(5)]
@@ -157,8 +160,8 @@ def test_more_than_may_be_held_is_told(
     assert ["purge" in vars(record)["reason"] for record in caplog.records].count(True) == 1
 
 
-def test_what_is_held_is_given_back_in_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not before, and once."""
+def test_a_held_message_is_given_back_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A held message is given back after 30 s, and only once."""
     at = [100.0]
     monkeypatch.setattr("wrapper.base.clock.now", lambda: at[0])
     given, message = queue_of(Broken()), Sent({"task": "promgen.tasks.process_alert"})
@@ -169,8 +172,8 @@ def test_what_is_held_is_given_back_in_its_time(monkeypatch: pytest.MonkeyPatch)
         assert message.became == became
 
 
-def test_what_fails_again_and_again_is_given_back_later_each_time() -> None:
-    """Those that fail at one moment are one failure."""
+def test_the_pause_grows_with_each_failure() -> None:
+    """The pause before a message is given back grows; failures at one moment count once."""
     given = queue_of(Broken())
     assert given._pause_s(100.0) == GIVE_BACK_FIRST_S
     assert given._pause_s(101.0) == GIVE_BACK_FIRST_S - 1.0
@@ -178,10 +181,10 @@ def test_what_fails_again_and_again_is_given_back_later_each_time() -> None:
     assert given._pause_s(115.0) == given._pause_s(135.0) == GIVE_BACK_MOST_S
 
 
-def test_a_missing_package_is_no_broker_that_is_away(
+def test_a_missing_package_is_not_an_unreachable_broker(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Found when a start looked for it, and yet of no use: what to install is told."""
+    """A package that cannot be imported gives the install command, and its own log message."""
     monkeypatch.setitem(sys.modules, "kombu", None)
     with pytest.raises(NotInstalled, match=r"kombu.*pip install 'prometheus-elector") as caught:
         Broker("redis://h/0", "q").listen(lambda _message: None, lambda: None)
@@ -195,8 +198,8 @@ def test_a_missing_package_is_no_broker_that_is_away(
 
 
 @pytest.mark.parametrize("url", ["amqp://me:hun/ter2@h/", "redis://h:port/0", "amqp://[host"])
-def test_a_broker_that_cannot_be_is_one_that_is_away(url: str) -> None:
-    """Whatever its library says of the URL ends no thread, and no part of a password is told."""
+def test_an_invalid_broker_url_is_unreachable(url: str) -> None:
+    """An invalid broker URL is reported as unreachable, without any part of its password."""
     with pytest.raises(BrokerUnreachable) as caught:
         Broker(url, "q").listen(lambda _message: None, lambda: None)
     assert "hun" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""`targets FILE --from URL` as cron runs it: what it leaves, and how it ends."""
+"""The command `targets FILE --from URL`, as cron runs it: its file and its exit status."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ONE, TWO = promgen.targets(group("a:1")), promgen.targets(group("a:1"), group("b
 
 
 def targets(*words: str | Path, **environ: str) -> tuple[int, str]:
-    """Run it with these words; return the exit status and what it said."""
+    """Run the command with these arguments; return the exit status and standard error."""
     done = subprocess.run(
         [sys.executable, "-m", "wrapper", "targets", *map(str, words)],
         capture_output=True,
@@ -38,7 +38,7 @@ def targets(*words: str | Path, **environ: str) -> tuple[int, str]:
 
 @pytest.fixture
 def server() -> Iterator[Promgen]:
-    """Run one with good answers."""
+    """Run a server with valid answers."""
     part = Promgen()
     part.bodies = {TARGETS: TWO, RULES: promgen.rules()}
     yield part
@@ -46,7 +46,7 @@ def server() -> Iterator[Promgen]:
 
 
 class Reloading(ThreadingHTTPServer):
-    """In Prometheus' place: answers reloads with these statuses, in turn; the last one stays."""
+    """A replacement for Prometheus: answers reloads with these statuses; the last one repeats."""
 
     def __init__(self, *statuses: int) -> None:
         self.statuses = list(statuses)
@@ -64,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: Reloading
 
     def do_POST(self) -> None:
-        """Answer."""
+        """Answer with the next status."""
         self.server.asked += 1
         statuses = self.server.statuses
         self.send_response(statuses.pop(0) if len(statuses) > 1 else statuses[0])
@@ -72,11 +72,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
-def test_the_file_is_what_came(server: Promgen, tmp_path: Path) -> None:
-    """Exit status 0, twice; the second time nothing is written."""
+def test_the_file_is_the_answer(server: Promgen, tmp_path: Path) -> None:
+    """The file is the answer, with exit status 0; an unchanged file is not written again."""
     file = tmp_path / "t.json"
     assert targets(file, f"--from={server.url}{TARGETS}")[0] == 0
     assert file.read_bytes() == TWO
@@ -85,16 +85,16 @@ def test_the_file_is_what_came(server: Promgen, tmp_path: Path) -> None:
     assert file.stat().st_mtime_ns == before.st_mtime_ns
 
 
-def test_a_shard_alone(server: Promgen, tmp_path: Path) -> None:
-    """The settings of the running program hold here too, variables included."""
+def test_only_groups_of_the_shard_are_written(server: Promgen, tmp_path: Path) -> None:
+    """The shard can be set by ELECTOR_TARGETS_SHARD, as for the running program."""
     file = tmp_path / "t.json"
     url = f"--from={server.url}{TARGETS}"
     assert targets(file, url, ELECTOR_TARGETS_SHARD="other")[0] == 0
     assert b"a:1" not in file.read_bytes()
 
 
-def test_a_mistyped_shard_empties_nothing(server: Promgen, tmp_path: Path) -> None:
-    """Exit status 1, with the shards that there are; a new one has to be allowed."""
+def test_an_unknown_shard_is_an_error(server: Promgen, tmp_path: Path) -> None:
+    """An unknown shard gives exit status 1 and no file, unless --targets-allow-empty is set."""
     file, url = tmp_path / "t.json", f"--from={server.url}{TARGETS}"
     status, said = targets(file, url, "--targets-shard=promshrad")
     assert (status, "there are: other, promshard" in said) == (1, True), said
@@ -103,16 +103,16 @@ def test_a_mistyped_shard_empties_nothing(server: Promgen, tmp_path: Path) -> No
     assert file.read_bytes() == b"[]\n"
 
 
-def test_a_url_may_be_of_any_letters(server: Promgen, tmp_path: Path) -> None:
-    """It is asked for as a browser would ask."""
+def test_a_url_may_contain_any_letters(server: Promgen, tmp_path: Path) -> None:
+    """Letters outside ASCII and spaces in the URL are percent-encoded, as browsers do."""
     file = tmp_path / "t.json"
     server.bodies["/rest/service/%E6%B1%BA%E6%B8%88%20a/targets/"] = ONE
     assert targets(file, f"--from={server.url}/rest/service/決済 a/targets/") == (0, ANY)
     assert file.read_bytes() == ONE
 
 
-def test_a_wrong_answer_changes_nothing(server: Promgen, tmp_path: Path) -> None:
-    """Exit status 1, and why; an empty answer is never believed without being allowed."""
+def test_an_invalid_answer_does_not_change_the_file(server: Promgen, tmp_path: Path) -> None:
+    """An invalid answer gives exit status 1; an empty one needs --targets-allow-empty."""
     file = tmp_path / "t.json"
     file.write_bytes(ONE)
     url = f"--from={server.url}{TARGETS}"
@@ -129,7 +129,7 @@ def test_a_wrong_answer_changes_nothing(server: Promgen, tmp_path: Path) -> None
 
 
 def test_changed_rules_are_loaded(server: Promgen, tmp_path: Path) -> None:
-    """One reload where the file has changed, none where it has not, none without --reload."""
+    """With --reload, changed rules cause one reload, and unchanged rules none."""
     file, url = tmp_path / "r.yml", f"--from={server.url}{RULES}"
     with Reloading(200) as prometheus:
         for _ in range(2):
@@ -141,8 +141,8 @@ def test_changed_rules_are_loaded(server: Promgen, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["r.yml"]
 
 
-def test_refused_rules_make_room_for_the_old_ones(server: Promgen, tmp_path: Path) -> None:
-    """Exit status 1, and the old ones are loaded again."""
+def test_refused_rules_are_replaced_by_the_old_ones(server: Promgen, tmp_path: Path) -> None:
+    """If Prometheus refuses rules, the exit status is 1, and the old ones are loaded again."""
     file, url = tmp_path / "r.yml", f"--from={server.url}{RULES}"
     file.write_bytes(promgen.rules("up"))
     with Reloading(500, 200) as prometheus:
@@ -152,10 +152,8 @@ def test_refused_rules_make_room_for_the_old_ones(server: Promgen, tmp_path: Pat
     assert file.read_bytes() == promgen.rules("up")
 
 
-def test_a_prometheus_that_is_away_is_reloaded_by_the_next_run(
-    server: Promgen, tmp_path: Path
-) -> None:
-    """Although the file does not change any more."""
+def test_a_failed_reload_is_repeated_by_the_next_run(server: Promgen, tmp_path: Path) -> None:
+    """If Prometheus is unreachable, the next run reloads it, though the file is unchanged."""
     file, url = tmp_path / "r.yml", f"--from={server.url}{RULES}"
     nobody = f"--notify-http-url=http://127.0.0.1:{free_port()}/-/reload"
     assert targets(file, url, "--reload", nobody)[0] == 1
@@ -182,7 +180,7 @@ def test_a_prometheus_that_is_away_is_reloaded_by_the_next_run(
         ),
     ],
 )
-def test_bad_words_are_refused(words: tuple[str, ...], said: str) -> None:
-    """Exit status 2, with the cure."""
+def test_wrong_arguments_are_refused(words: tuple[str, ...], said: str) -> None:
+    """Wrong arguments give exit status 2, and a message with the fix."""
     status, complaint = targets(*words)
     assert (status, said in complaint) == (2, True), complaint

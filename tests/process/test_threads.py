@@ -1,11 +1,11 @@
-"""A limit of processes that is reached, for real."""
+"""The start of a thread while the limit of processes is reached."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-# The limit does not hold for root.
+# The program gives up root, for whom the limit does not apply.
 AT_THE_LIMIT = """
 import os, resource, threading
 from wrapper.base import threads
@@ -18,8 +18,8 @@ except OSError as error:
 """
 
 
-def test_a_thread_beyond_the_limit_is_an_error_of_the_system() -> None:
-    """As a process beyond it is; so whoever expects the one expects the other."""
+def test_a_thread_beyond_the_limit_is_an_oserror() -> None:
+    """A thread beyond the limit is an OSError, as a process beyond it is."""
     ended = subprocess.run(
         [sys.executable, "-c", AT_THE_LIMIT], stdout=subprocess.PIPE, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""Tombstones as Promgen's admin has them cleaned: what is asked again, and what is told."""
+"""Cleaning tombstones, as Promgen's admin page requests it: repetitions, and log lines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CLOSED = b'{"status":"error","errorType":"unavailable","error":"admin APIs disab
 
 @pytest.fixture
 def server() -> Iterator[Promgen]:
-    """Run what answers in Prometheus' place."""
+    """Run a server in place of Prometheus."""
     part = Promgen()
     yield part
     part.close()
@@ -36,7 +36,7 @@ Make = Callable[[str], Tombstones]
 
 @pytest.fixture
 def tombstones() -> Iterator[Make]:
-    """Give what makes those of the Prometheus that answers at a URL."""
+    """Return a function that makes the cleaner for the Prometheus at a URL."""
     with ExitStack() as stack:
 
         def make(url: str) -> Tombstones:
@@ -47,24 +47,24 @@ def tombstones() -> Iterator[Make]:
         yield make
 
 
-def test_they_are_cleaned(server: Promgen, tombstones: Make) -> None:
-    """By one request to Prometheus' admin API."""
+def test_tombstones_are_cleaned(server: Promgen, tombstones: Make) -> None:
+    """One request to Prometheus' admin API cleans the tombstones."""
     server.act = lambda to: promgen.head(to, 204)
     assert tombstones(f"{server.url}/prefix").clean() == ""
     assert [path for path, _ in server.requests] == [f"/prefix{PATH}"]
 
 
-def test_without_a_thread_they_are_cleaned_later(
+def test_without_a_thread_cleaning_is_repeated(
     tombstones: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The task is done again, until the system has a thread."""
+    """If no thread can be started, the task must be repeated."""
     cleaner = tombstones("http://127.0.0.1:9")
     refuse_threads(monkeypatch)
     assert "cannot be cleaned yet: no thread" in cleaner.clean()
 
 
-def test_a_prometheus_that_starts_is_asked_again(server: Promgen, tombstones: Make) -> None:
-    """Also one that does not answer."""
+def test_cleaning_is_repeated_if_prometheus_is_not_ready(server: Promgen, tombstones: Make) -> None:
+    """If Prometheus starts, or refuses connections, the task must be repeated."""
     server.act = promgen.with_status(503, b"Service Unavailable")
     assert "503" in tombstones(server.url).clean()
     assert "refuses connections" in tombstones(f"http://127.0.0.1:{free_port()}").clean()
@@ -78,14 +78,14 @@ def test_a_prometheus_that_starts_is_asked_again(server: Promgen, tombstones: Ma
         ((404, b"404 page not found"), "answered 404: 404 page not found"),
     ],
 )
-def test_what_would_be_in_vain_is_told_once(
+def test_a_permanent_refusal_is_logged_once(
     server: Promgen,
     tombstones: Make,
     answer: tuple[int, bytes],
     said: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """And not asked again."""
+    """A permanent refusal is logged once, and the task is not repeated."""
     server.act = promgen.with_status(*answer)
     part = tombstones(server.url)
     with caplog.at_level(logging.WARNING):
@@ -95,13 +95,13 @@ def test_what_would_be_in_vain_is_told_once(
 
 
 def hang_up(to: Any) -> None:
-    """Answer nothing, as a Prometheus that is ended meanwhile."""
+    """Close the connection without an answer, as a Prometheus that ends does."""
     to.close_connection = True
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a fraction of a second be long."""
+    """Reduce the time after which cleaning counts as begun."""
     monkeypatch.setattr(module, "BEGUN_S", 0.2)
 
 
@@ -115,14 +115,14 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 @pytest.mark.usefixtures("impatient")
-def test_nobody_waits_for_one_that_takes_long(
+def test_long_cleaning_counts_as_begun(
     server: Promgen,
     tombstones: Make,
     act: Callable[[Any], None],
     said: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It has begun, and is not to be done again; what becomes of it is told all the same."""
+    """Cleaning that takes long counts as done, and its later result is logged."""
     gate = threading.Event()
 
     def act_late(to: Any) -> None:
@@ -141,14 +141,14 @@ def test_nobody_waits_for_one_that_takes_long(
 
 
 def test_no_broker_delivers_a_task_again_meanwhile() -> None:
-    """Neither one that waits for the cleaning before it."""
+    """Cleaning ends before a broker delivers the task again, also if it waits for another one."""
     assert 2 * BEGUN_S + TICK_S < REDELIVERY_S
 
 
-def test_without_a_prometheus_to_ask_that_is_told(
+def test_cleaning_without_a_url_is_warned_of(
     tombstones: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Someone else's, of which no URL was given."""
+    """Without a URL of Prometheus, cleaning is skipped with a warning."""
     with caplog.at_level(logging.WARNING):
         assert tombstones("").clean() == ""
     assert "--notify-http-url" in caplog.records[0].__dict__["reason"]

@@ -1,4 +1,4 @@
-"""How often Prometheus is started for a check, and with what; a script in its place refuses all."""
+"""The trial start of Prometheus: how often, and with what file; a script refuses every file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ exit 1
 def test_the_original_is_started_only_if_it_cannot_be_parsed(
     tmp_path: Path, said: str, gets_original: bool
 ) -> None:
-    """Otherwise it would be loaded, with its receivers, before a file that it names is refused."""
+    """The original file is tried only if the first error is one of parsing it.
+
+    Otherwise Prometheus would load it with its receivers before it refuses another file.
+    """
     script = tmp_path / "prometheus"
     script.write_text(SCRIPT)
     script.chmod(0o755)
@@ -51,7 +54,10 @@ def test_the_original_is_started_only_if_it_cannot_be_parsed(
 def test_without_a_folder_for_data_there_is_no_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a read-only root file system without /tmp, for example. Nothing is left."""
+    """Without a temporary folder there is no verdict, and no file is left.
+
+    A read-only root file system without /tmp has none.
+    """
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
     trial = TrialStart(["prometheus"], tmp_path / "p.yml", is_agent=False)
     with pytest.raises(NoVerdict, match=r"^no folder for temporary files: .*; name one in the var"):

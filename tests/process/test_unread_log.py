@@ -1,4 +1,4 @@
-"""Standard error is a pipe that nobody reads: each process goes on, and says what is missing.
+"""Standard error is a full pipe that nobody reads: processes go on, and count dropped lines.
 
 The supervisor's part is in tests/real/test_one_machine.py.
 """
@@ -25,13 +25,13 @@ TOO_MANY = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 101 + b"\r\n"
 
 @pytest.fixture
 def pipe(tmp_path: Path) -> Iterator[FullPipe]:
-    """Give a named pipe that is full."""
+    """Return a named pipe that is full."""
     with FullPipe(tmp_path / "log") as full:
         yield full
 
 
 def test_the_web_process_answers(pipe: FullPipe) -> None:
-    """And says what is missing, as soon as somebody reads."""
+    """With a full log pipe, the web process answers, and later logs how many lines it dropped."""
     web = Web(run_by=into(pipe))
     try:
         for _ in range(FIRST):
@@ -47,7 +47,7 @@ def test_the_web_process_answers(pipe: FullPipe) -> None:
 
 
 def test_the_gate_passes_batches_on(pipe: FullPipe) -> None:
-    """Neither Prometheus nor the supervisor waits for whoever should read."""
+    """With a full log pipe, the gate passes batches on, and later logs the dropped lines."""
     with receiving() as receiver:
         gate = RunningGate(pipe.path)
         try:

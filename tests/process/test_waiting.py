@@ -1,4 +1,4 @@
-"""A start that takes long says so: how long, why, and how far Prometheus has come."""
+"""A long start of Prometheus: the log gives the time, the reason and the progress."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from wrapper.supervision import sensors
 from wrapper.supervision.prometheus_api import PrometheusApi, read_replay
 from wrapper.supervision.sensors import Fence, PrometheusWatch
 
-REFUSALS = 40  # of readiness probes, which come at a growing pause
+REFUSALS = 40  # refused readiness probes, whose pauses grow
 
 
 class Replaying(BaseHTTPRequestHandler):
-    """A Prometheus that replays its WAL while it has been asked less than so often."""
+    """A Prometheus that replays its WAL until it has been asked REFUSALS times."""
 
     asked = 0
 
@@ -41,12 +41,12 @@ class Replaying(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def replaying() -> Iterator[str]:
-    """Serve as one, at this URL."""
+    """Run such a Prometheus, and return its URL."""
     Replaying.asked = 0
     with ThreadingHTTPServer(("127.0.0.1", 0), Replaying) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -54,10 +54,10 @@ def replaying() -> Iterator[str]:
         server.shutdown()
 
 
-def test_waiting_is_said_again_and_again(
+def test_waiting_is_logged_repeatedly(
     replaying: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each line has the time so far, what Prometheus answers, and its replay."""
+    """Each log line has the time waited, Prometheus' answer, and the progress of its replay."""
     monkeypatch.setattr(sensors, "LOG_WAITING_EVERY_S", 0.05)
     caplog.set_level(logging.INFO)
     events: list[Event] = []
@@ -74,17 +74,20 @@ def test_waiting_is_said_again_and_again(
 
 
 class PassingObstacle(Fence):
-    """A check that fails twice, as without a descriptor."""
+    """A fence check that fails twice, as if no descriptor were free."""
 
     found: ClassVar[list[str]] = []
 
     def obstacle(self) -> str:
-        """Return what is found next."""
+        """Return the next result."""
         return self.found.pop(0)
 
 
-def test_an_obstacle_to_fencing_that_passes_is_looked_for_again(replaying: str) -> None:
-    """One that was none of Prometheus would keep this replica from leading until a restart."""
+def test_a_temporary_obstacle_to_fencing_is_checked_again(replaying: str) -> None:
+    """An obstacle to fencing is checked again.
+
+    Otherwise it would keep this replica from leading until a restart.
+    """
     PassingObstacle.found = ["no descriptor", "no descriptor", ""]
     events: queue.Queue[Event] = queue.Queue()
     url = f"{replaying}/-/ready"
@@ -107,6 +110,6 @@ def test_an_obstacle_to_fencing_that_passes_is_looked_for_again(replaying: str) 
         ("not found", ""),
     ],
 )
-def test_what_is_no_replay_is_not_told(shown: str, told: str) -> None:
-    """Before it has begun, and where Prometheus has no such page."""
+def test_progress_is_empty_without_a_replay(shown: str, told: str) -> None:
+    """The progress is empty before the replay has begun, and if Prometheus has no such page."""
     assert read_replay(shown) == told
