@@ -1,4 +1,4 @@
-"""The real web process, fed with snapshots by hand, and an upstream that misbehaves to order."""
+"""The real web process with snapshots from the test, and an upstream that can misbehave."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ FOLLOWER = Snapshot(
 )
 
 
-# Longer than a run of all tests takes: snapshots are also made while tests are collected.
+# Longer than a run of all tests, because some snapshots are made when the tests are collected.
 LEASE_LEFT_S = 3600.0
 
 
@@ -81,7 +81,7 @@ OUT_OF_SIGHT = following(lease_expires_at=0.0, lease_problem="no answer")
 
 
 class Web:
-    """One web process as the supervisor starts it."""
+    """A web process, started as the supervisor starts it."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Web:
         run_by: tuple[str, ...] = (),
         **options: Any,
     ) -> None:
-        """Start it, by ``run_by`` if given; ``asking``: what all requests need, as ``verify``."""
+        """Start it, with ``run_by`` before its command; ``asking``: arguments of all requests."""
         self._writer = SnapshotWriter()
         self.asking = asking or {}
         port = free_port()
@@ -113,7 +113,7 @@ class Web:
 
     @property
     def workers(self) -> list[psutil.Process]:
-        """The processes that answer: this one alone, or its children."""
+        """The processes that answer requests: this process, or its children."""
         process = psutil.Process(self.process.pid)
         return process.children() if self.options.workers > 1 else [process]
 
@@ -123,25 +123,25 @@ class Web:
         self._writer.publish(replace(snapshot, stamped_at=clock.now() + ahead_s - age_s))
 
     def get(self, path: str, **arguments: Any) -> requests.Response:
-        """Ask with GET, or with ``method``."""
+        """Send a GET request, or one with ``method``."""
         method = arguments.pop("method", "GET")
         arguments = {"timeout": 20, **self.asking, **arguments}
         return requests.request(method, self.url + path, **arguments)
 
     def raw(self, data: bytes) -> bytes:
-        """Send bytes as they are and return all that comes until the end of the connection."""
+        """Send these bytes, and return everything that is received until the connection ends."""
         with socket.create_connection(self.address, timeout=20) as client:
             client.sendall(data)
             return read_all(client)
 
     def metric(self, line: str) -> float | None:
-        """Return the value of one line of the metrics, None where there is no such line."""
+        """Return the value of a line of the metrics, or None if there is no such line."""
         lines = self.get("/_elector/metrics").text.splitlines()
         values = [each.rpartition(" ")[2] for each in lines if each.rpartition(" ")[0] == line]
         return float(values[0]) if values else None
 
     def stop(self) -> str:
-        """End the process in order; return what it has said."""
+        """End the process with SIGTERM, and return its log."""
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(timeout=20)
         self._reader.join(20)
@@ -149,14 +149,14 @@ class Web:
         return b"".join(self._log).decode()
 
     def _read_log(self) -> None:
-        """Read all the time: a process that writes to a full pipe waits."""
+        """Read the log continuously: a process that writes to a full pipe would wait."""
         assert self.process.stderr is not None
         with self.process.stderr as log:
             self._log.extend(log)
 
 
 def read_all(client: socket.socket) -> bytes:
-    """Return what comes until the other side closes, in order or not."""
+    """Return everything that is received until the other side closes or resets."""
     pieces = []
     with contextlib.suppress(ConnectionResetError):
         while piece := client.recv(65536):
@@ -165,12 +165,12 @@ def read_all(client: socket.socket) -> bytes:
 
 
 def answers(data: bytes) -> int:
-    """Return how many answers there are."""
+    """Return the number of HTTP answers in these bytes."""
     return len(re.findall(rb"HTTP/1\.1 [1-5][0-9]{2} ", data))
 
 
 class Upstream:
-    """An HTTP server that records what it is sent, byte by byte, and answers as a test tells it."""
+    """An HTTP server that records its requests, and answers as the test sets."""
 
     def __init__(self) -> None:
         self.heads: list[bytes] = []
@@ -217,7 +217,7 @@ class Upstream:
 
 
 def say(body: bytes = b"", head: bytes = b"") -> Callable[[socket.socket, bytes], None]:
-    """Return an answer: this head, or 200 with a Content-Length, and this body."""
+    """Return a function that answers with this header, or with 200 and a length, and this body."""
     head = head or b"HTTP/1.1 200 OK\r\nContent-Length: %d" % len(body)
 
     def answer(client: socket.socket, _rest: bytes) -> None:
@@ -228,7 +228,7 @@ def say(body: bytes = b"", head: bytes = b"") -> Callable[[socket.socket, bytes]
 
 @pytest.fixture(scope="session")
 def shared_web() -> Iterator[Web]:
-    """Serve with one web process for many tests; it must not have stumbled in the end."""
+    """Run one web process for many tests, and check that its log has no traceback."""
     web = Web(connect_timeout_s=0.5, idle_timeout_s=2.0, runtime_metrics=True)
     yield web
     said = web.stop()
@@ -237,14 +237,14 @@ def shared_web() -> Iterator[Web]:
 
 @pytest.fixture
 def web(shared_web: Web) -> Web:
-    """Hand out a web process with a proxy, told that nobody leads."""
+    """Return a web process with a proxy, whose snapshot names no leader."""
     shared_web.tell(FOLLOWER)
     return shared_web
 
 
 @pytest.fixture
 def upstream() -> Iterator[Upstream]:
-    """Serve as a Prometheus that does as the test says."""
+    """Run an upstream in place of Prometheus."""
     server = Upstream()
     yield server
     with contextlib.suppress(OSError):

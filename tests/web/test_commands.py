@@ -1,4 +1,4 @@
-"""The commands `status` and `step-down` before an API that says what no replica would."""
+"""The commands `status` and `step-down` with an API that sends unusual answers."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ from wrapper.web.status import status_of
 
 
 @pytest.mark.parametrize("answer", ["{}", '{"replicas": 1}', '{"replicas": [1]}', "[" * 100_000])
-def test_an_answer_of_another_form_is_no_answer(
+def test_an_answer_of_another_form_is_an_error(
     answer: str, upstream: Upstream, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit status 2, as for one that does not come."""
+    """An answer of another form gives exit status 2, as a missing answer does."""
     upstream.answer = say(answer.encode())
     assert run(["status", upstream.url], {}) == FAILED
     assert run(["step-down", upstream.url], {}) == FAILED
     assert capsys.readouterr().err.count("prometheus-elector st") == 2
 
 
-def test_the_gates_follow_the_table(upstream: Upstream, capsys: pytest.CaptureFixture[str]) -> None:
-    """A line for each, without control characters; none for a replica that has no gate."""
+def test_gates_are_listed_below_the_table(
+    upstream: Upstream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Below the table, `status` lists the gate of each replica that has one.
+
+    Control characters are removed.
+    """
     told = status_of(leading(**FULL), clock.now())
     told["gate"]["endpoints"][0]["problem"] = "gone\x1b[2J"
     other = {**told, "identity": "prometheus-1", "is_leader": False, "gate": None}
@@ -45,7 +50,7 @@ def test_the_gates_follow_the_table(upstream: Upstream, capsys: pytest.CaptureFi
 def test_an_invalid_configuration_is_explained(
     upstream: Upstream, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The table says that it is invalid; a line below says why, without control characters."""
+    """An invalid configuration is marked in the table, and its problem is printed below."""
     told = status_of(leading(**FULL), clock.now())
     told["configuration"] |= {"is_valid": False, "problems": ["c.yml:7:3: no\x1b[2J"]}
     told["gate"] = None
@@ -56,10 +61,10 @@ def test_an_invalid_configuration_is_explained(
     assert line == "configuration of prometheus-0: c.yml:7:3: no[2J"
 
 
-def test_a_refusal_cannot_act_on_the_terminal(
+def test_control_characters_of_an_error_are_removed(
     upstream: Upstream, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What a server says is printed without control characters."""
+    """Control characters in the server's error are not printed."""
     body = b'{"error": "no\\u001b[2J \\ud800way"}'
     upstream.answer = say(body, b"HTTP/1.1 503 Gone\r\nContent-Length: %d" % len(body))
     assert run(["status", upstream.url], {}) == FAILED
@@ -67,7 +72,7 @@ def test_a_refusal_cannot_act_on_the_terminal(
 
 
 def test_a_refusal_names_the_flag(upstream: Upstream, capsys: pytest.CaptureFixture[str]) -> None:
-    """The API's reason is for all clients; this one has a flag for it."""
+    """If the API refuses a step-down, the message names the flag --force."""
     status = json.dumps(status_of(leading(**FULL), clock.now())).encode()
     refusal = json.dumps({"error": "nobody is ready; force it to step down anyway"}).encode()
 
@@ -80,10 +85,10 @@ def test_a_refusal_names_the_flag(upstream: Upstream, capsys: pytest.CaptureFixt
     assert "nobody is ready; use --force to step down anyway" in capsys.readouterr().err
 
 
-def test_an_api_that_hangs_up_may_use_tls(
+def test_a_closed_connection_suggests_https(
     upstream: Upstream, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As one with TLS does when it is asked without: the cure is the other scheme."""
+    """If the server closes the connection, the message suggests the scheme https."""
     upstream.answer = lambda client, _rest: client.close()
     assert run(["status", upstream.url], {}) == FAILED
     cure = upstream.url.replace("http:", "https:")

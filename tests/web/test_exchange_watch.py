@@ -1,4 +1,4 @@
-"""The watch over connections sleeps while there is none, and ends those that are silent."""
+"""The watch over connections: it ends silent clients, and sleeps while there are none."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from wrapper.proxy.exchange_watch import HEAD_S, ExchangeWatch
 LIMIT_S = 20.0
 
 
-def test_clients_that_come_while_it_sleeps_are_watched() -> None:
-    """Each that sends nothing is hung up: the first, and one that comes after it has gone."""
+def test_clients_that_connect_while_it_sleeps_are_watched() -> None:
+    """A silent client is disconnected, also if it connects while the watch sleeps."""
     watch = ExchangeWatch(idle_timeout_s=600.0)
     watching = gevent.spawn(watch.run)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""The metrics say what the snapshot says, under the Go peer's names, and nothing when it is old."""
+"""The metrics of a snapshot, some under the Go peer's names; a stale snapshot has few."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ FRESH_GATE: dict[str, Any] = {
 def exposed(
     snapshot: Snapshot | None, age_s: float = 0.0, accept: str = "", *, with_runtime: bool = False
 ) -> str:
-    """Return the exposition of one snapshot of this age, and of one answered request."""
+    """Return the exposition for a snapshot of this age, and for one counted request."""
     figures = ProxyCounters()
     figures.begin()
     figures.end(200, b"GET", "local", seconds=0.02, received_bytes=7, sent_bytes=9)
@@ -224,13 +224,13 @@ def exposed(
         'gate_passed_bytes_total{remote_name="store"} 12.0',
     ],
 )
-def test_a_leader_is_exposed_as(line: str) -> None:
-    """Each value of a rich snapshot stands in one line under its own name."""
+def test_values_of_a_leader_are_exposed(line: str) -> None:
+    """Each value of a full snapshot is exposed in its own line."""
     assert f"prometheus_elector_{line}" in exposed(leading(**RICH)).splitlines()
 
 
 def test_types_are_the_go_peers() -> None:
-    """The Go peer's five metrics keep their types, the errors a counter despite their name."""
+    """The Go peer's five metrics keep their types; errors stay a counter despite its name."""
     text = exposed(leading(**RICH))
     for name, kind in {
         "election_is_leader": "gauge",
@@ -242,15 +242,15 @@ def test_types_are_the_go_peers() -> None:
         assert f"# TYPE prometheus_elector_{name} {kind}" in text.splitlines()
 
 
-def test_the_table_names_every_metric() -> None:
-    """METRICS holds what is exposed, all of it and nothing else, each with its help."""
+def test_the_table_has_every_metric() -> None:
+    """METRICS has exactly the exposed metrics, each with its help."""
     lines = exposed(leading(**RICH)).splitlines()
     helps = dict(x.removeprefix("# HELP ").split(" ", 1) for x in lines if x.startswith("# HELP"))
     assert helps == METRICS
 
 
 def test_the_reference_has_their_types_and_labels() -> None:
-    """As a rich snapshot is exposed."""
+    """The reference has the types and labels that are exposed."""
     page = Path(__file__).parent.parent.parent / "wrapper/docs/reference.md"
     cells = r"^\| `(prometheus_elector_\w+)` \| (\w+) \| ([a-z_, ]*)\|"
     told = re.findall(cells, page.read_text(encoding="utf-8"), re.MULTILINE)
@@ -271,13 +271,13 @@ def test_the_reference_has_their_types_and_labels() -> None:
     [(leading(), 6.0), (leading(leads_until_at=clock.now() - 1), 0.0), (following(), 0.0)],
     ids=["stale", "lease run out", "follower"],
 )
-def test_only_a_fresh_leader_is_one(snapshot: Snapshot, age_s: float) -> None:
-    """is_leader is 0 for a follower, for a lease that has run out, and for a stale snapshot."""
+def test_is_leader_requires_a_fresh_snapshot_and_a_lease(snapshot: Snapshot, age_s: float) -> None:
+    """is_leader is 0 for a follower, after the end of the lease, and for a stale snapshot."""
     assert 'is_leader{member_id="prometheus-0"} 0.0' in exposed(snapshot, age_s)
 
 
-def test_a_stale_snapshot_says_nothing_of_the_present() -> None:
-    """Validity, lease and usage are left out, the age is there, totals stay."""
+def test_a_stale_snapshot_exposes_only_totals_and_its_age() -> None:
+    """For a stale snapshot, current values are omitted; totals and the age are exposed."""
     text = exposed(leading(**RICH), age_s=60.0)
     for name in (
         "config_valid",
@@ -294,20 +294,23 @@ def test_a_stale_snapshot_says_nothing_of_the_present() -> None:
     assert "prometheus_elector_notifier_calls_total 3.0" in text
 
 
-def test_a_label_that_is_not_known_of_is_not_exposed() -> None:
-    """Off is 0; without --lease-pod-label, and when it is not known, there is no value."""
+def test_an_unknown_pod_label_is_not_exposed() -> None:
+    """If the state of the pod's label is unknown, its metric is omitted."""
     assert "_pod_has_label 0.0" in exposed(replace(FOLLOWER, pod_is_labelled=False))
     assert "_pod_has_label" not in exposed(replace(FOLLOWER, pod_is_labelled=None))
 
 
-def test_transitions_that_are_not_known_are_not_exposed() -> None:
-    """A 0 before the first reading would be a reset, and what is read then an increase."""
+def test_unknown_transitions_are_not_exposed() -> None:
+    """Unknown lease transitions are omitted.
+
+    A 0 before the first read would look like a reset, and then an increase.
+    """
     text = exposed(replace(FOLLOWER, lease_transitions=None))
     assert "lease_transitions_total" not in text
 
 
-def test_a_name_that_is_no_text_costs_no_metrics() -> None:
-    """A file's name may have any bytes; two such names stay apart."""
+def test_file_names_may_have_any_bytes() -> None:
+    """A file name may have any bytes; two such names stay distinct."""
     feeds = [{**RICH["targets"]["feeds"][0], "file": f"/caf{byte}.json"} for byte in "\udce8\udce9"]
     text = exposed(leading(**RICH | {"targets": {**RICH["targets"], "feeds": feeds}}))
     assert r'targets_groups{file="/caf\\udce8.json"} 2.0' in text
@@ -315,14 +318,14 @@ def test_a_name_that_is_no_text_costs_no_metrics() -> None:
 
 
 def test_without_a_snapshot_the_age_is_infinite() -> None:
-    """Before the supervisor's first word, no role is claimed."""
+    """Before the first snapshot, the age is infinite, and no role is exposed."""
     text = exposed(None)
     assert "prometheus_elector_snapshot_age_seconds +Inf" in text
     assert "is_leader" not in text
 
 
-def test_a_stale_gate_tells_its_totals_and_marks_alone() -> None:
-    """A mark stays true; whether it is open, and what it holds, does not."""
+def test_a_stale_snapshot_exposes_totals_and_marks_of_the_gate() -> None:
+    """For a stale snapshot, the gate's totals and marks are exposed, and no current values."""
     stale = exposed(leading(**RICH), age_s=60.0)
     for name in ("open ", "clock_offset", "held_bytes", "held_since", "behind"):
         assert f"\nprometheus_elector_gate_{name}" not in stale, name
@@ -331,12 +334,12 @@ def test_a_stale_gate_tells_its_totals_and_marks_alone() -> None:
 
 
 def test_without_a_gate_there_are_no_metrics_of_one() -> None:
-    """Absent, rather than 0: alerts keep quiet about replicas without."""
+    """Without a gate, its metrics are omitted, so that alerts do not fire."""
     assert "prometheus_elector_gate_" not in exposed(leading(**RICH | {"gate": {}}))
 
 
-def test_what_a_gate_does_not_know_is_absent() -> None:
-    """No mark, nothing held, no offset yet; its counters begin with 0."""
+def test_unknown_values_of_a_gate_are_omitted() -> None:
+    """Unknown values of a gate are omitted; its counters begin at 0."""
     text = exposed(leading(**RICH | {"gate": FRESH_GATE}))
     lines = [x for x in text.splitlines() if x.startswith("prometheus_elector_gate_")]
     for name in ("clock_offset", "held_since", "mark", "behind"):
@@ -349,7 +352,7 @@ def test_what_a_gate_does_not_know_is_absent() -> None:
 
 
 def test_the_gates_counters_are_all_exposed() -> None:
-    """Each under one name, so that a new one is not forgotten."""
+    """Each counter of the gate is exposed exactly once."""
     text = exposed(leading(**RICH))
     values = set(
         re.findall(r"^prometheus_elector_gate_\w+_total\{.*\} (\d+)\.0$", text, re.MULTILINE)
@@ -358,13 +361,13 @@ def test_the_gates_counters_are_all_exposed() -> None:
 
 
 def test_an_invalid_configuration_is_exposed() -> None:
-    """config_valid is 0 while the configuration cannot be used."""
+    """config_valid is 0 while the configuration is invalid."""
     text = exposed(replace(FOLLOWER, configuration_is_valid=False))
     assert "prometheus_elector_config_valid 0.0" in text
 
 
-def test_of_a_configuration_that_is_not_ours_nothing_is_said() -> None:
-    """A Prometheus that reads its own file has no config_valid."""
+def test_config_valid_is_omitted_without_a_rendering() -> None:
+    """If Prometheus reads its own file, config_valid is omitted."""
     assert "prometheus_elector_config_valid" not in exposed(replace(FOLLOWER, written_role=""))
 
 
@@ -378,7 +381,7 @@ def test_of_a_configuration_that_is_not_ours_nothing_is_said() -> None:
     ids=["own", "another's", "run out"],
 )
 def test_the_lease_shows_its_remaining_time(tell: Callable[[], Snapshot], least_s: float) -> None:
-    """The lease's time left counts down to 0 and no further."""
+    """The remaining time of the lease is exposed, and is never negative."""
     lines = exposed(tell()).splitlines()
     (line,) = (x for x in lines if x.startswith("prometheus_elector_lease_expires_in_seconds "))
     assert least_s <= float(line.split()[1]) <= least_s + 5
@@ -386,12 +389,12 @@ def test_the_lease_shows_its_remaining_time(tell: Callable[[], Snapshot], least_
 
 @pytest.mark.parametrize("snapshot", [FOLLOWER, leading(election="none")])
 def test_without_a_lease_there_is_no_remaining_time(snapshot: Snapshot) -> None:
-    """Neither a lease without a holder nor a role by command has an end."""
+    """Without a holder, or without an election, the remaining time is omitted."""
     assert "lease_expires_in_seconds" not in exposed(snapshot)
 
 
 def test_the_deadline_is_the_remaining_time_by_the_wall_clock() -> None:
-    """What is left, added to the time that others have."""
+    """The deadline of the lease is the wall time plus the remaining time."""
     lines = dict(x.rsplit(" ", 1) for x in exposed(leading()).splitlines() if x[0] != "#")
     at = float(lines["prometheus_elector_lease_deadline_timestamp_seconds"])
     left = float(lines["prometheus_elector_lease_expires_in_seconds"])
@@ -399,37 +402,37 @@ def test_the_deadline_is_the_remaining_time_by_the_wall_clock() -> None:
 
 
 @pytest.mark.parametrize("name", ["leader_known", "leaderless_seconds", "lease_duration_seconds"])
-def test_without_an_election_there_is_none_to_watch(name: str) -> None:
-    """A role by command has no lease, and nobody else to lead."""
+def test_election_metrics_are_omitted_without_an_election(name: str) -> None:
+    """Without an election, the metrics of the election are omitted."""
     assert f"prometheus_elector_{name}" not in exposed(leading(election="none"))
 
 
-def test_what_is_not_known_is_absent() -> None:
-    """Whether a remote_write is in force may be unknown: that is neither 0 nor 1."""
+def test_unknown_remote_write_is_omitted() -> None:
+    """If it is unknown whether a remote_write is loaded, the metric is omitted."""
     assert "remote_write_loaded" not in exposed(FOLLOWER)
 
 
-def test_a_replica_that_reads_something_else_says_so() -> None:
-    """Not what it should read in its role: config_loaded is 0."""
+def test_config_loaded_is_0_for_another_rendering() -> None:
+    """config_loaded is 0 if Prometheus has not loaded the rendering of its role."""
     assert "config_loaded 0.0" in exposed(leading(**RICH | {"loaded_fingerprint": "f" * 64}))
 
 
 @pytest.mark.parametrize(
     ("snapshot", "known"), [(leading(), 1.0), (following(), 1.0), (FOLLOWER, 0.0)]
 )
-def test_it_is_told_whether_anybody_leads(snapshot: Snapshot, known: float) -> None:
-    """This replica or another: 1; a lease without a holder: 0."""
+def test_leader_known_is_exposed(snapshot: Snapshot, known: float) -> None:
+    """leader_known is 1 if this or another replica leads, and 0 if the lease has no holder."""
     assert f"prometheus_elector_leader_known {known}" in exposed(snapshot)
 
 
 def test_a_holder_that_does_not_renew_is_exposed() -> None:
-    """A follower that may wait for years says so."""
+    """lease_holder_overdue is 1 if the holder has long not renewed its lease."""
     lines = exposed(following(holder_is_overdue=True)).splitlines()
     assert "prometheus_elector_lease_holder_overdue 1.0" in lines
 
 
-def test_both_formats_hold_the_same() -> None:
-    """The text format and, on request, OpenMetrics can be parsed to the same families."""
+def test_both_formats_have_the_same_metrics() -> None:
+    """The text format and OpenMetrics have the same metric families."""
     text = exposed(leading(**RICH))
     openmetrics = exposed(leading(**RICH), accept="application/openmetrics-text; version=1.0.0")
     found = {family.name for family in parse_openmetrics(openmetrics)}  # type: ignore[no-untyped-call]
@@ -440,14 +443,14 @@ def test_both_formats_hold_the_same() -> None:
     "accept",
     ["application/openmetrics-text; version=x", "text/plain;version=1..0;escaping=", ";;=,"],
 )
-def test_a_strange_accept_gets_the_text_format(accept: str) -> None:
-    """A client that asks for a version that does not exist is answered all the same."""
+def test_an_invalid_accept_header_gets_the_text_format(accept: str) -> None:
+    """A client with an invalid Accept header gets the text format."""
     families = {each.name for each in parse_text(exposed(FOLLOWER, accept=accept))}
     assert families == {each.name for each in parse_text(exposed(FOLLOWER))}
 
 
 def test_unusual_methods_do_not_become_labels() -> None:
-    """A client that invents methods cannot grow the metrics."""
+    """Unknown methods share one label value, so that clients cannot add series."""
     figures = ProxyCounters()
     for method in (b"GET", b"BREW", b"WHEN"):
         figures.begin()
@@ -462,7 +465,7 @@ def test_unusual_methods_do_not_become_labels() -> None:
 
 @pytest.mark.parametrize("with_runtime", [False, True])
 def test_runtime_metrics_are_exposed_on_request(with_runtime: bool) -> None:
-    """The Python process's own metrics come with --runtime-metrics only."""
+    """Metrics of the Python process are exposed only with --runtime-metrics."""
     text = exposed(FOLLOWER, with_runtime=with_runtime)
     assert ("process_resident_memory_bytes" in text) is with_runtime
     assert ("python_info" in text) is with_runtime

@@ -1,4 +1,4 @@
-"""Names: looked up in threads of their own, and while DNS is dead no more of them than names."""
+"""The resolver: it uses its own threads, and at most one thread for each name."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import pytest
 from wrapper.proxy.resolver import Resolver
 
 
-def test_a_dead_server_is_asked_once_and_holds_up_no_other_name() -> None:
-    """However often somebody asks and gives up; what comes at last is for who waits then."""
+def test_a_slow_lookup_does_not_block_other_names() -> None:
+    """While the lookup of a name hangs, it is not repeated, and other names are resolved.
+
+    Its late result is used for the next request.
+    """
     hold, asked = threading.Event(), []
 
     def look_up(name: str, _port: int) -> list[str]:
@@ -31,10 +34,10 @@ def test_a_dead_server_is_asked_once_and_holds_up_no_other_name() -> None:
 
 
 @pytest.mark.parametrize(("name", "kind"), [("nowhere.invalid", OSError), ("a..b", UnicodeError)])
-def test_what_is_not_found_is_raised_and_not_printed(
+def test_a_failed_lookup_raises_its_error(
     name: str, kind: type[Exception], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """To who asks."""
+    """A failed lookup raises its error, and prints nothing."""
     with pytest.raises(kind):
         Resolver(1).addresses(name, 9095)
     assert capfd.readouterr() == ("", "")

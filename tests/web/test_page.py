@@ -1,4 +1,4 @@
-"""The status page: whole without a script, safe whatever it shows, and what other replicas say."""
+"""The status page: complete without a script, safe for any text, with the other replicas."""
 
 from __future__ import annotations
 
@@ -28,23 +28,21 @@ from wrapper.model.snapshot import NOBODY, NOT_KNOWN, HandOver, Snapshot
 from wrapper.web.peers import LARGEST, LIMIT_S
 from wrapper.web.status import status_of
 
-_view_writers: dict[
-    int, ConfigViewWriter
-] = {}  # by the descriptor of the web process: one writer each
+_view_writers: dict[int, ConfigViewWriter] = {}  # by the file descriptor of the web process
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
 def others() -> Iterator[tuple[Upstream, Upstream]]:
-    """Two replicas' APIs, which say what a test has them say."""
+    """Run the APIs of two replicas, whose answers the tests set."""
     with closing(Upstream()) as one, closing(Upstream()) as another:
         yield one, another
 
 
 @pytest.fixture(scope="module")
 def shared_fleet(others: tuple[Upstream, Upstream]) -> Iterator[Web]:
-    """Serve with one web process that knows two others, and one that nobody runs."""
+    """Run a web process with two peers, and a third peer that does not run."""
     peers = (others[0].url, others[1].url, f"http://127.0.0.1:{free_port()}")
     with running(Web(peers=peers)) as web:
         yield web
@@ -52,7 +50,7 @@ def shared_fleet(others: tuple[Upstream, Upstream]) -> Iterator[Web]:
 
 @pytest.fixture
 def fleet(shared_fleet: Web, others: tuple[Upstream, Upstream]) -> Web:
-    """Hand it out; the others say that they follow."""
+    """Return that web process; both peers report that they follow."""
     for number, other in enumerate(others, 1):
         other.heads.clear()
         other.answer = say(json_of(identity=f"prometheus-{number}"))
@@ -61,7 +59,7 @@ def fleet(shared_fleet: Web, others: tuple[Upstream, Upstream]) -> Web:
 
 
 def json_of(**changes: Any) -> bytes:
-    """Return what a follower says of itself, with these changes."""
+    """Return the status of a follower with these changes, as JSON."""
     told = {**status_of(following(), clock.now()), **changes}
     return json.dumps(told).encode()
 
@@ -72,7 +70,7 @@ def nested(depth: int) -> bytes:
 
 
 def page(web: Web) -> str:
-    """Return the page's text."""
+    """Return the page."""
     answer = web.get("/_elector/")
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -80,7 +78,10 @@ def page(web: Web) -> str:
 
 
 def replicas(web: Web, others: tuple[Upstream, Upstream]) -> list[dict[str, Any]]:
-    """Return what the others say, asked anew: what they said before is passed on for a while."""
+    """Return the status of the other replicas, after they have been asked again.
+
+    Earlier answers are cached for a while.
+    """
     for other in others:
         other.heads.clear()
 
@@ -116,8 +117,8 @@ def replicas(web: Web, others: tuple[Upstream, Upstream]) -> list[dict[str, Any]
         "Restarts: 2",
     ],
 )
-def test_it_is_whole_without_a_script(web: Web, text: str) -> None:
-    """What there is to know is in the HTML as it comes."""
+def test_the_page_is_complete_without_a_script(web: Web, text: str) -> None:
+    """The HTML has all information without the script."""
     web.tell(leading(**FULL))
     assert text in page(web)
 
@@ -133,18 +134,16 @@ def test_it_is_whole_without_a_script(web: Web, text: str) -> None:
     ],
     ids=["leader", "follower", "out of reach", "free", "not read"],
 )
-def test_the_lease_is_shown_as_it_is_known(
-    web: Web, snapshot: Snapshot, holder: str, expiry: str
-) -> None:
-    """One that has expired does not expire in 0 s, and one that was not read may have a holder."""
+def test_the_lease_is_shown(web: Web, snapshot: Snapshot, holder: str, expiry: str) -> None:
+    """The page shows holder and expiry of the lease, or that they are unknown."""
     web.tell(snapshot)
     text = re.sub(r"\b[1-9][0-9]* s unless", "N s unless", page(web))
     assert f'<dd id="holder">{holder}</dd>' in text
     assert f"<dt>{expiry}</dd>" in text
 
 
-def test_of_a_file_that_is_prometheus_own_nothing_is_claimed(web: Web) -> None:
-    """It may have a remote_write, of which nothing is known here."""
+def test_may_write_is_unknown_without_a_rendering(web: Web) -> None:
+    """If Prometheus reads its own file, "may write" is unknown."""
     web.tell(leading(election="none", written_role=""))
     text = page(web)
     assert "<dt>May write</dt><dd>unknown</dd>" in text
@@ -161,8 +160,8 @@ def test_of_a_file_that_is_prometheus_own_nothing_is_claimed(web: Web) -> None:
         ({"pid": None, "problem": "it was killed"}, "not running"),
     ],
 )
-def test_what_the_gate_does_is_shown(web: Web, changes: dict[str, Any], state: str) -> None:
-    """In words, and what follows from it; what is not known is said to be unknown."""
+def test_the_state_of_the_gate_is_shown(web: Web, changes: dict[str, Any], state: str) -> None:
+    """The page shows and explains the state of the gate; unknown values are shown as unknown."""
     web.tell(following(gate={**FRESH_GATE, **changes}))
     text = page(web)
     assert re.search(rf'<strong id="gate-state"[^>]*>{state}</strong>: [A-Za-z]', text)
@@ -170,22 +169,22 @@ def test_what_the_gate_does_is_shown(web: Web, changes: dict[str, Any], state: s
     assert ('<p class="bad">it was killed</p>' in text) is (state == "not running")
 
 
-def test_without_a_gate_the_page_has_no_part_for_it(web: Web) -> None:
-    """It would be empty."""
+def test_without_a_gate_the_page_has_no_section_for_it(web: Web) -> None:
+    """Without a gate, the page has no section for it."""
     web.tell(following())
     assert "h-gate" not in page(web)
 
 
-def test_a_follower_shows_who_leads(web: Web) -> None:
-    """Another replica, or nobody."""
+def test_a_follower_shows_the_leader(web: Web) -> None:
+    """The page of a follower names the leader, or shows that there is none."""
     web.tell(following())
     assert '<strong id="leader">prometheus-1</strong>' in page(web)
     web.tell(FOLLOWER)
     assert '<span id="no-leader"' in page(web)
 
 
-def test_a_holder_that_does_not_renew_is_shown(web: Web) -> None:
-    """By the lease and by the reason, which has the cure; and in the status."""
+def test_an_overdue_holder_is_shown(web: Web) -> None:
+    """An overdue holder is shown in the status and on the page, with a fix."""
     web.tell(following())
     assert 'id="overdue"' not in page(web)
     web.tell(following(holder_is_overdue=True, reason="run kubectl -n x patch"))
@@ -195,8 +194,8 @@ def test_a_holder_that_does_not_renew_is_shown(web: Web) -> None:
     assert web.get("/_elector/status").json()["lease"]["holder_is_overdue"] is True
 
 
-def test_nobody_is_said_to_lead_only_where_that_is_known(web: Web) -> None:
-    """Whoever has a lease that is out of reach may have renewed it: head, table and history."""
+def test_an_unknown_leader_is_shown_as_unknown(web: Web) -> None:
+    """If the lease cannot be read, the leader is shown as unknown, and not as missing."""
     entry = HandOver(1.7e9, None, "prometheus-1", "it is not known")
     web.tell(replace(OUT_OF_SIGHT, history=(entry,)))
     text = page(web)
@@ -208,8 +207,8 @@ def test_nobody_is_said_to_lead_only_where_that_is_known(web: Web) -> None:
     assert f"{NOBODY}</" not in text
 
 
-def test_invalid_edits_are_shown_with_their_places(web: Web) -> None:
-    """A line for each, as the log has them."""
+def test_problems_of_the_configuration_are_shown(web: Web) -> None:
+    """Each problem of an invalid configuration has its own line on the page."""
     problem = "elector.yml:3:7: mapping values are not allowed\nelector.yml:9:1: unknown key"
     web.tell(leading(configuration_is_valid=False, configuration_problem=problem))
     text = page(web)
@@ -220,8 +219,8 @@ def test_invalid_edits_are_shown_with_their_places(web: Web) -> None:
         assert f"<li><code>{line}</code></li>" in text
 
 
-def test_a_good_input_is_not_blamed_for_a_full_disk(web: Web) -> None:
-    """It is its output that cannot be written."""
+def test_a_failed_write_is_not_shown_as_invalid(web: Web) -> None:
+    """If the output cannot be written, the page shows that, and not an invalid input."""
     web.tell(leading(configuration_problem="the rendering cannot be written: no space left"))
     text = page(web)
     assert 'id="undelivered"' in text
@@ -229,8 +228,8 @@ def test_a_good_input_is_not_blamed_for_a_full_disk(web: Web) -> None:
     assert 'id="invalid"' not in text
 
 
-def test_names_and_reasons_are_shown_and_never_run(web: Web) -> None:
-    """Whatever a lease, a configuration or a history says is text."""
+def test_text_of_the_snapshot_is_escaped(web: Web) -> None:
+    """All text of a snapshot is escaped on the page."""
     entry = HandOver(1.7e9, EVIL, EVIL, EVIL)
     receiver = {**FRESH_GATE["endpoints"][0], "name": EVIL, "url": EVIL, "problem": EVIL}
     gate = {**FRESH_GATE, "problem": EVIL, "endpoints": [receiver]}
@@ -252,13 +251,13 @@ def test_names_and_reasons_are_shown_and_never_run(web: Web) -> None:
 
 
 def publish_view(web: Web, view: ConfigView) -> None:
-    """Publish both configurations beside the snapshots."""
+    """Publish the view of both configurations to the web process."""
     fd = web.options.snapshot_fd
     _view_writers.setdefault(fd, ConfigViewWriter(fd)).publish(view)
 
 
-def test_only_its_own_script_and_style_may_run(web: Web) -> None:
-    """The policy names the hash of each, and nothing from elsewhere."""
+def test_the_policy_allows_only_the_pages_script_and_style(web: Web) -> None:
+    """The Content-Security-Policy allows only the page's own script and style, by hash."""
     web.tell(leading(**FULL))
     answer = web.get("/_elector/")
     policy = dict(
@@ -273,8 +272,8 @@ def test_only_its_own_script_and_style_may_run(web: Web) -> None:
     assert " style=" not in answer.text
 
 
-def test_both_configurations_and_their_difference(web: Web) -> None:
-    """As the supervisor has published them; and the reason where it has not."""
+def test_configurations_and_their_difference_are_shown(web: Web) -> None:
+    """The page shows both configurations and their difference; for large ones, the size."""
     web.tell(leading())
     publish_view(web, ConfigView("a: 1\n", "a: 2\n", ("-a: 1", "+a: 2")))
     text = page(web)
@@ -284,8 +283,8 @@ def test_both_configurations_and_their_difference(web: Web) -> None:
     assert f"{LARGEST_TEXT + 1:,}" in page(web)
 
 
-def test_a_stale_page_shows_nothing_of_the_present(web: Web) -> None:
-    """503, and why."""
+def test_the_page_of_a_stale_snapshot_is_503(web: Web) -> None:
+    """For a stale snapshot, the page is a 503 with the reason, and shows no state."""
     web.tell(leading(**FULL), age_s=9.0)
     answer = web.get("/_elector/")
     assert answer.status_code == 503
@@ -294,8 +293,8 @@ def test_a_stale_page_shows_nothing_of_the_present(web: Web) -> None:
     assert leading().identity not in answer.text
 
 
-def test_without_its_slash_it_is_found(web: Web) -> None:
-    """A redirect to where relative links are right."""
+def test_the_path_without_a_slash_is_redirected(web: Web) -> None:
+    """The path without its slash is redirected, so that relative links work."""
     answer = web.get("/_elector", allow_redirects=False)
     assert answer.status_code == 308
     assert answer.headers["Location"] == "_elector/"  # whatever host, scheme or prefix was asked
@@ -305,8 +304,10 @@ def test_without_its_slash_it_is_found(web: Web) -> None:
 # --- the other replicas ---------------------------------------------------------------------------
 
 
-def test_others_tell_for_themselves(fleet: Web, others: tuple[Upstream, Upstream]) -> None:
-    """Each with its own word; the one that nobody runs as unreachable."""
+def test_the_status_of_other_replicas_is_shown(
+    fleet: Web, others: tuple[Upstream, Upstream]
+) -> None:
+    """The other replicas' own status is shown; an unreachable replica has a problem."""
     told = replicas(fleet, others)
     assert [each["status"] and each["status"]["identity"] for each in told] == [
         "prometheus-1",
@@ -321,26 +322,27 @@ def test_others_tell_for_themselves(fleet: Web, others: tuple[Upstream, Upstream
     assert others[0].request_line == "GET /_elector/status HTTP/1.1"
 
 
-def test_one_of_an_older_version_is_no_stranger(
-    fleet: Web, others: tuple[Upstream, Upstream]
-) -> None:
-    """Its status says nothing of a gate."""
+def test_a_status_without_a_gate_is_accepted(fleet: Web, others: tuple[Upstream, Upstream]) -> None:
+    """The status of an older version, which has no gate, is accepted."""
     told = json.loads(json_of(identity="prometheus-1"))
     del told["gate"]
     others[0].answer = say(json.dumps(told).encode())
     assert replicas(fleet, others)[0]["status"] == told
 
 
-def test_its_own_word_is_not_told_twice(fleet: Web, others: tuple[Upstream, Upstream]) -> None:
-    """A headless service names this replica too."""
+def test_this_replica_is_not_listed_twice(fleet: Web, others: tuple[Upstream, Upstream]) -> None:
+    """A peer that is this replica is omitted. || A headless Service also names this replica."""
     others[0].answer = say(json_of(identity="prometheus-0"))
     assert [bool(each["status"]) for each in replicas(fleet, others)] == [True, False]
 
 
-def test_others_are_asked_anew_after_a_change_of_leader(
+def test_peers_are_asked_again_after_a_change_of_leader(
     fleet: Web, others: tuple[Upstream, Upstream]
 ) -> None:
-    """What they said before it, which could name no leader or two, is not passed on."""
+    """After a change of the leader, cached answers are not used.
+
+    They could name no leader, or two.
+    """
     replicas(fleet, others)
     others[0].answer = say(json_of(identity="prometheus-1", is_leader=True))
     fleet.tell(following())  # prometheus-1 leads
@@ -365,28 +367,26 @@ def test_others_are_asked_anew_after_a_change_of_leader(
         *((json_of()[:-1] + b', "x": %b}' % nested(depth), "deeply") for depth in (500, 970)),
     ],
 )
-def test_what_is_no_status_is_told_as_that(
+def test_an_invalid_status_of_a_peer_is_a_problem(
     fleet: Web, others: tuple[Upstream, Upstream], body: bytes, words: str
 ) -> None:
-    """Another program, or one that means no good."""
+    """If a peer's answer is not a valid status, it is reported as a problem."""
     others[0].answer = say(body)
     told = replicas(fleet, others)[0]
     assert (told["url"], told["status"]) == (others[0].url, None)
     assert words in told["problem"]
 
 
-def test_a_refusal_is_told_in_its_words(fleet: Web, others: tuple[Upstream, Upstream]) -> None:
-    """Stale, or protected otherwise than this one."""
+def test_an_error_of_a_peer_is_shown(fleet: Web, others: tuple[Upstream, Upstream]) -> None:
+    """If a peer answers with an error, its status and message are shown."""
     body = b'{"error": "the supervisor has said nothing"}'
     head = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: %d" % len(body)
     others[0].answer = say(body, head)
     assert replicas(fleet, others)[0]["problem"] == "HTTP 503: the supervisor has said nothing"
 
 
-def test_what_others_say_is_shown_and_never_run(
-    fleet: Web, others: tuple[Upstream, Upstream]
-) -> None:
-    """Their names, roles and reasons are text."""
+def test_text_of_peers_is_escaped(fleet: Web, others: tuple[Upstream, Upstream]) -> None:
+    """All text in the status of peers is escaped on the page."""
     others[0].answer = say(json_of(identity=EVIL, role=EVIL, leader=EVIL, reason=EVIL))
     replicas(fleet, others)
     text = page(fleet)
@@ -394,8 +394,8 @@ def test_what_others_say_is_shown_and_never_run(
     assert "<img" not in text
 
 
-def test_what_no_encoding_has_is_replaced(fleet: Web, others: tuple[Upstream, Upstream]) -> None:
-    """JSON may hold half a surrogate pair, of which no page can be made."""
+def test_lone_surrogates_are_replaced(fleet: Web, others: tuple[Upstream, Upstream]) -> None:
+    """Lone surrogates, which JSON may contain, are replaced on the page."""
     others[0].answer = say(json_of(identity="half \ud800", reason="\udfff"))
     assert replicas(fleet, others)[0]["status"]["identity"] == "half \ud800"
     fleet.tell(leading(**{**FULL, "reason": "so \ud800"}))
@@ -404,8 +404,8 @@ def test_what_no_encoding_has_is_replaced(fleet: Web, others: tuple[Upstream, Up
     assert "so ?" in text
 
 
-def test_a_silent_one_holds_nobody_up(fleet: Web, others: tuple[Upstream, Upstream]) -> None:
-    """It is given up; until then, whoever asks for something else is answered."""
+def test_a_silent_peer_does_not_block_others(fleet: Web, others: tuple[Upstream, Upstream]) -> None:
+    """A silent peer times out, and other requests are answered meanwhile."""
     hold = threading.Event()
 
     def silence(_client: socket.socket, _rest: bytes) -> None:
@@ -430,8 +430,8 @@ def test_a_silent_one_holds_nobody_up(fleet: Web, others: tuple[Upstream, Upstre
     assert answers[2]["status"]["identity"] == "prometheus-2"
 
 
-def test_names_stand_for_all_their_addresses(upstream: Upstream) -> None:
-    """NAME:PORT is looked up; what is no name is told."""
+def test_names_of_peers_are_resolved(upstream: Upstream) -> None:
+    """The name of a peer is resolved; a name that cannot be resolved is a problem."""
     upstream.answer = say(json_of(identity="prometheus-7"))
     peers = (f"localhost:{upstream.url.rpartition(':')[2]}", "nowhere.invalid", "a..b")
     with running(Web(peers=peers)) as web:
@@ -446,10 +446,13 @@ def test_names_stand_for_all_their_addresses(upstream: Upstream) -> None:
 @pytest.mark.parametrize(
     ("config", "passes"), [(USERS, True), ("{}", False)], ids=["users", "nobody"]
 )
-def test_credentials_are_passed_on_only_where_they_are_ours(
+def test_credentials_are_passed_to_peers_only_with_users(
     tmp_path: Path, upstream: Upstream, config: str, passes: bool
 ) -> None:
-    """A password for this API is one for the others'; any other is Prometheus'."""
+    """Credentials are passed to peers only if the API has users.
+
+    Other credentials are meant for Prometheus.
+    """
     upstream.answer = say(json_of(identity="prometheus-1"))
     with running(Protected(tmp_path, config, peers=(upstream.url,))) as web:
         web.tell(FOLLOWER)

@@ -1,4 +1,4 @@
-"""The API behind TLS, passwords and client certificates, as a web configuration file says."""
+"""The API with TLS, passwords and client certificates of a web configuration file."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ USERS = f"basic_auth_users:\n  alice: {hashed('wonderland')}\n"
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Give a CA."""
+    """Return a CA."""
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
 class Protected(Web):
-    """A web process with a web configuration file, which can be written anew."""
+    """A web process with a web configuration file, which a test can change."""
 
     def __init__(self, folder: Path, config: str, **options: Any) -> None:
         self.file = folder / "web.yml"
@@ -55,7 +55,7 @@ class Protected(Web):
 
 @contextmanager
 def running(web: Web) -> Iterator[Web]:
-    """End a web process afterwards; it must not have stumbled."""
+    """Stop a web process at the end, and check that its log has no traceback."""
     try:
         yield web
     finally:
@@ -64,20 +64,20 @@ def running(web: Web) -> Iterator[Web]:
 
 
 def tls(authority: Authority, fields: str = "", name: str = "server") -> str:
-    """Return the part of a configuration that switches TLS on."""
+    """Return the section of a configuration that enables TLS."""
     pair = authority.issue(name)
     files = f"  cert_file: {pair.certificate}\n  key_file: {pair.key}\n"
     return f"tls_server_config:\n{files}{fields}"
 
 
 def certs(authority: Authority) -> str:
-    """Return the fields that ask for client certificates."""
+    """Return the fields that require client certificates."""
     kind = "  client_auth_type: RequireAndVerifyClientCert\n"
     return f"{kind}  client_ca_file: {authority.file}\n"
 
 
 def trusting(authority: Authority) -> dict[str, Any]:
-    """Return what a client needs that trusts this CA."""
+    """Return the arguments of a client that trusts this CA."""
     return {"verify": str(authority.file)}
 
 
@@ -86,7 +86,7 @@ def trusting(authority: Authority) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def shared_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    """Serve with one user, and with a header of the format."""
+    """Run a web process with one user, and with headers in its file."""
     policy = "Content-Security-Policy: \"frame-ancestors 'self'\""
     headers = f"http_server_config: {{headers: {{X-Frame-Options: deny, {policy}}}}}\n"
     web = Protected(tmp_path_factory.mktemp("users"), USERS + headers)
@@ -96,13 +96,13 @@ def shared_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
 
 @pytest.fixture
 def users(shared_users: Web, upstream: Upstream) -> Web:
-    """Hand out a web process with one user, before a leader."""
+    """Return a web process with one user, whose replica leads."""
     shared_users.tell(leading(upstream.url))
     return shared_users
 
 
 def test_a_configured_policy_does_not_replace_the_pages_own(users: Web) -> None:
-    """A browser enforces both; all other answers have the configured one alone."""
+    """The page has both its own policy and the configured one; other answers have only that."""
     own, configured = users.get("/_elector/", auth=ALICE).headers[POLICY].split(", ")
     assert own.startswith("default-src 'none'; script-src 'sha256-")
     assert configured == "frame-ancestors 'self'"
@@ -123,10 +123,10 @@ def test_a_configured_policy_does_not_replace_the_pages_own(users: Web) -> None:
         {"headers": {"Authorization": "Basic YWxpY2U="}},
     ],
 )
-def test_who_is_no_user_is_refused(
+def test_requests_without_valid_credentials_are_refused(
     users: Web, upstream: Upstream, path: str, given: dict[str, Any]
 ) -> None:
-    """401 with a challenge, in Prometheus' form, whatever is asked; nothing is forwarded."""
+    """Without valid credentials, every path is a 401, and nothing is forwarded."""
     answer = users.get(path, **given)
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith('Basic realm="prometheus-elector"')
@@ -135,8 +135,8 @@ def test_who_is_no_user_is_refused(
     assert upstream.heads == []
 
 
-def test_a_user_is_let_in(users: Web, upstream: Upstream) -> None:
-    """Our own routes and the proxy answer, with the header that the file sets, once."""
+def test_a_user_has_access(users: Web, upstream: Upstream) -> None:
+    """With valid credentials, the API and the proxy answer, with the configured header once."""
     upstream.answer = say(b"hi", b"HTTP/1.1 200 OK\r\nX-Frame-Options: a\r\nContent-Length: 2")
     assert users.get("/_elector/leader", auth=ALICE).status_code == 200
     assert users.get("/_elector/none", auth=ALICE).status_code == 404
@@ -147,14 +147,14 @@ def test_a_user_is_let_in(users: Web, upstream: Upstream) -> None:
 
 @pytest.mark.parametrize("path", ["/_elector/healthz", "/_elector/readyz?verbose"])
 def test_the_health_checks_are_open(users: Web, path: str) -> None:
-    """The kubelet has no password; the same path written otherwise is no health check."""
+    """Health checks need no password, but only under their plain path."""
     assert users.get(path).status_code == 200
     raw = b"GET /_elector//../_elector/healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     assert users.raw(raw).startswith(b"HTTP/1.1 401")
 
 
 def test_a_refused_body_does_not_become_a_request(users: Web, upstream: Upstream) -> None:
-    """What follows an unauthorised head is not read as the next request."""
+    """The body of a refused request is not read as the next request."""
     smuggled = b"GET /_elector/healthz HTTP/1.1\r\nHost: a\r\n\r\n"
     head = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(smuggled)
     assert users.raw(head + smuggled + b"x").count(b"HTTP/1.1 ") <= 2
@@ -163,21 +163,24 @@ def test_a_refused_body_does_not_become_a_request(users: Web, upstream: Upstream
 
 
 def test_the_clients_password_reaches_prometheus(users: Web, upstream: Upstream) -> None:
-    """Where we have no credentials for Prometheus, the client's are for it as well."""
+    """If no credentials for Prometheus are configured, the client's are passed on."""
     users.get("/x", auth=ALICE)
     assert dict(upstream.fields)["authorization"].startswith("Basic ")
 
 
 @pytest.mark.parametrize("is_remote", [False, True], ids=["own", "another's"])
 @pytest.mark.parametrize("comes_over_tls", [False, True], ids=["http", "https"])
-def test_no_password_that_came_over_tls_leaves_without_it(
+def test_credentials_from_tls_are_not_sent_without_tls(
     tmp_path: Path,
     upstream: Upstream,
     authority: Authority,
     comes_over_tls: bool,
     is_remote: bool,
 ) -> None:
-    """Everyone on the network of the pods could read it, on its way to another Prometheus."""
+    """Credentials that came over TLS are not sent to another replica without TLS.
+
+    Others on the pods' network could read them.
+    """
     config = USERS + (tls(authority) if comes_over_tls else "")
     asking = trusting(authority) if comes_over_tls else {}
     web = Protected(tmp_path, config, asking=asking)
@@ -187,8 +190,8 @@ def test_no_password_that_came_over_tls_leaves_without_it(
     assert ("authorization" not in dict(upstream.fields)) is (comes_over_tls and is_remote)
 
 
-def test_one_that_came_over_tls_goes_on_over_tls(tmp_path: Path, authority: Authority) -> None:
-    """As to another replica's proxy, which asks for the same."""
+def test_credentials_from_tls_are_sent_over_tls(tmp_path: Path, authority: Authority) -> None:
+    """Credentials that came over TLS are sent to another replica over TLS."""
     (tmp_path / "password").write_text("one\n")
     config = tmp_path / "http.yml"
     config.write_text(asking_config(authority).replace("basic_auth", "# "))
@@ -200,8 +203,8 @@ def test_one_that_came_over_tls_goes_on_over_tls(tmp_path: Path, authority: Auth
     assert dict(upstream.fields)["authorization"].startswith("Basic ")
 
 
-def test_costly_passwords_hold_up_nobody(tmp_path: Path, upstream: Upstream) -> None:
-    """While wrong passwords are computed, a known user and the health checks are answered."""
+def test_password_checks_do_not_block_others(tmp_path: Path, upstream: Upstream) -> None:
+    """While wrong passwords are checked, known users and health checks are answered."""
     costly = bcrypt.hashpw(b"wonderland", bcrypt.gensalt(12)).decode()
     with running(Protected(tmp_path, f"basic_auth_users: {{alice: {costly}}}")) as web:
         web.tell(leading(upstream.url))
@@ -215,8 +218,8 @@ def test_costly_passwords_hold_up_nobody(tmp_path: Path, upstream: Upstream) -> 
             assert {each.result().status_code for each in wrong} == {401}
 
 
-def test_users_change_while_it_runs(tmp_path: Path) -> None:
-    """A new user comes in, one who was removed does not; a bad edit changes nothing."""
+def test_changed_users_are_used(tmp_path: Path) -> None:
+    """Changed users take effect without a restart; an invalid edit changes nothing."""
     with running(Protected(tmp_path, USERS)) as web:
         assert isinstance(web, Protected)
         path, bob = "/_elector/none", ("bob", "builder")
@@ -234,7 +237,7 @@ def test_users_change_while_it_runs(tmp_path: Path) -> None:
 
 
 def test_a_renewed_certificate_is_served(tmp_path: Path, authority: Authority) -> None:
-    """The next connection gets the new certificate; one with a foreign key changes nothing."""
+    """New connections get a renewed certificate; one with a wrong key changes nothing."""
     pair = authority.issue("renewed")
     config = f"tls_server_config: {{cert_file: {pair.certificate}, key_file: {pair.key}}}"
     with running(Protected(tmp_path, config, asking=trusting(authority))) as web:
@@ -250,7 +253,7 @@ def test_a_renewed_certificate_is_served(tmp_path: Path, authority: Authority) -
 
 
 def served(web: Web) -> str:
-    """Return the serial number of the certificate that a new connection is shown."""
+    """Return the serial number of the certificate that a new connection gets."""
     context = ssl.create_default_context(cafile=web.asking["verify"])
     with (
         socket.create_connection(web.address, timeout=20) as sock,
@@ -261,7 +264,7 @@ def served(web: Web) -> str:
 
 @pytest.fixture(scope="module")
 def shared_certs(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Web]:
-    """Serve those who show a certificate."""
+    """Run a web process that requires client certificates."""
     config = tls(authority, certs(authority))
     web = Protected(tmp_path_factory.mktemp("certs"), config, asking=trusting(authority))
     with running(web):
@@ -270,7 +273,7 @@ def shared_certs(tmp_path_factory: pytest.TempPathFactory, authority: Authority)
 
 @pytest.fixture
 def guarded(shared_certs: Web, upstream: Upstream) -> Web:
-    """Hand out a web process that wants certificates, before a leader."""
+    """Return a web process that requires client certificates, whose replica leads."""
     shared_certs.tell(leading(upstream.url))
     return shared_certs
 
@@ -279,7 +282,7 @@ def guarded(shared_certs: Web, upstream: Upstream) -> Web:
 def test_certificates_are_enforced_by_path(
     guarded: Web, upstream: Upstream, authority: Authority, path: str
 ) -> None:
-    """Without one, 403 and nothing is forwarded; with one, the path answers."""
+    """Without a client certificate, a path is a 403, and nothing is forwarded."""
     answer = guarded.get(path)
     assert (answer.status_code, answer.json()["errorType"]) == (403, "forbidden")
     assert upstream.heads == []
@@ -288,21 +291,21 @@ def test_certificates_are_enforced_by_path(
 
 
 def test_the_health_checks_need_no_certificate(guarded: Web) -> None:
-    """The kubelet has none."""
+    """Health checks need no client certificate."""
     assert guarded.get("/_elector/healthz").status_code == 200
     assert guarded.get("/_elector/readyz").status_code == 200
 
 
-def test_a_certificate_of_others_ends_the_handshake(guarded: Web, tmp_path: Path) -> None:
-    """One that our CA has not signed is not looked at further, whatever is asked."""
+def test_a_certificate_of_another_ca_is_refused(guarded: Web, tmp_path: Path) -> None:
+    """A client certificate of another CA fails the handshake, for every path."""
     stranger = Authority(tmp_path / "others", "others").issue("client", usage="clientAuth")
     for path in ("/_elector/healthz", "/_elector/leader"):
         with pytest.raises(requests.ConnectionError):
             guarded.get(path, cert=stranger.paths)
 
 
-def test_only_allowed_names_are_let_in(tmp_path: Path, authority: Authority) -> None:
-    """The certificate has to be for one of the names, of whatever kind, in Go's form."""
+def test_client_allowed_sans_are_enforced(tmp_path: Path, authority: Authority) -> None:
+    """With client_allowed_sans, the client certificate must have one of the names."""
     allowed = '  client_allowed_sans: [grafana.test, "2001:db8::1", "spiffe://a/b"]\n'
     config = tls(authority, certs(authority) + allowed)
     with running(Protected(tmp_path, config, asking=trusting(authority))) as web:
@@ -317,8 +320,8 @@ def test_only_allowed_names_are_let_in(tmp_path: Path, authority: Authority) -> 
             assert web.get("/_elector/none", cert=client.paths).status_code == code, names
 
 
-def test_silent_and_plain_clients_hold_up_nobody(guarded: Web, authority: Authority) -> None:
-    """Many who do not shake hands, and one who speaks no TLS, do not keep others waiting."""
+def test_silent_and_plain_clients_do_not_block_others(guarded: Web, authority: Authority) -> None:
+    """Clients without a handshake do not delay others; a client without TLS gets a 400."""
     silent = [socket.create_connection(guarded.address) for _ in range(200)]
     try:
         for sock in silent[::2]:
@@ -341,10 +344,10 @@ def test_silent_and_plain_clients_hold_up_nobody(guarded: Web, authority: Author
         ("  max_version: TLS12\n", ssl.TLSVersion.TLSv1_2, True),
     ],
 )
-def test_versions_are_kept(
+def test_tls_versions_are_enforced(
     tmp_path: Path, authority: Authority, fields: str, version: ssl.TLSVersion, is_served: bool
 ) -> None:
-    """A client that speaks none of the versions gets no connection."""
+    """A client without an allowed TLS version cannot connect."""
     config = tls(authority, fields)
     with running(Protected(tmp_path, config, asking=trusting(authority))) as web:
         context = ssl.create_default_context(cafile=str(authority.file))
@@ -364,7 +367,7 @@ def _shakes_hands(web: Web, context: ssl.SSLContext) -> bool:
 def test_a_large_answer_and_a_large_request_pass_over_tls(
     guarded: Web, upstream: Upstream, authority: Authority
 ) -> None:
-    """Both ways, megabytes arrive as they were sent."""
+    """Over TLS, 5 MB pass unchanged in both directions."""
     body = bytes(range(256)) * 20_000
 
     def answer(client: socket.socket, rest: bytes) -> None:
@@ -381,10 +384,13 @@ def test_a_large_answer_and_a_large_request_pass_over_tls(
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.parametrize("is_whole", [True, False])
-def test_over_tls_only_a_whole_answer_is_ended_by_its_word(
+def test_only_a_complete_answer_ends_with_close_notify(
     tmp_path: Path, authority: Authority, upstream: Upstream, version: str, is_whole: bool
 ) -> None:
-    """Without close_notify, an answer that the connection ends could have been cut."""
+    """Over TLS, only a complete answer ends with close_notify.
+
+    Without it, an answer that ends with the connection counts as cut.
+    """
     upstream.answer = say(b"4\r\nhalf\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked")
     if is_whole:
         upstream.answer = say(b"whole")
@@ -408,11 +414,11 @@ def _ends_by_its_word(client: ssl.SSLSocket) -> bool:
     return True
 
 
-# --- asking a Prometheus that is protected itself ------------------------------------------------
+# --- a Prometheus with TLS and passwords ---------------------------------------------------------
 
 
 class SecureUpstream(Upstream):
-    """The recording upstream, over TLS."""
+    """The recording upstream, with TLS."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
@@ -429,7 +435,7 @@ class SecureUpstream(Upstream):
 
 
 def secure(authority: Authority) -> SecureUpstream:
-    """Return an upstream with a certificate of this CA for prometheus.test alone."""
+    """Return an upstream with a certificate of this CA for prometheus.test only."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.file))
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_cert_chain(*authority.issue("upstream", names="DNS:prometheus.test").paths)
@@ -437,7 +443,7 @@ def secure(authority: Authority) -> SecureUpstream:
 
 
 def asking_config(authority: Authority, name: str = "prometheus.test") -> str:
-    """Return how such an upstream is asked."""
+    """Return the HTTP configuration with which such an upstream can be asked."""
     client = authority.issue("asker", usage="clientAuth")
     return (
         f"tls_config: {{ca_file: {authority.file}, cert_file: {client.certificate},"
@@ -447,8 +453,11 @@ def asking_config(authority: Authority, name: str = "prometheus.test") -> str:
     )
 
 
-def test_prometheus_is_asked_as_its_file_says(tmp_path: Path, authority: Authority) -> None:
-    """Over TLS with our certificate, our password in place of the client's, our headers."""
+def test_prometheus_is_asked_with_its_http_config(tmp_path: Path, authority: Authority) -> None:
+    """The proxy uses certificate, password and headers of --prometheus-http-config.
+
+    They replace the client's. A changed password is used.
+    """
     (tmp_path / "password").write_text("one\n")
     config = tmp_path / "http.yml"
     config.write_text(asking_config(authority))
@@ -467,7 +476,7 @@ def test_prometheus_is_asked_as_its_file_says(tmp_path: Path, authority: Authori
 
 
 def asked_with(web: Web, upstream: Upstream) -> str:
-    """Ask, and return the credentials that arrived."""
+    """Send a request, and return the credentials that the upstream got."""
     web.get("/x", auth=ALICE)
     return dict(upstream.fields)["authorization"]
 
@@ -475,7 +484,7 @@ def asked_with(web: Web, upstream: Upstream) -> str:
 def test_a_prometheus_that_is_not_trusted_is_not_asked(
     tmp_path: Path, authority: Authority
 ) -> None:
-    """A certificate for another name: 502 with the cause, and no credentials have gone out."""
+    """If Prometheus' certificate is not trusted, the client gets a 502, and nothing is sent."""
     (tmp_path / "password").write_text("one\n")
     config = tmp_path / "http.yml"
     config.write_text(asking_config(authority, "another.test"))

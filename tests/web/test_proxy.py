@@ -1,4 +1,4 @@
-"""The proxy under real gunicorn, against an upstream that records and misbehaves."""
+"""The proxy in the real web process, with an upstream that records and misbehaves."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OPTIONS = WebOptions(snapshot_fd=0, local_port=9091, remote_port=9092, service_n
 
 
 def test_request_and_answer_pass(web: Web, upstream: Upstream) -> None:
-    """The leader's answer is the client's."""
+    """The client gets the answer of the leader's Prometheus."""
     web.tell(leading(upstream.url))
     answer = web.get("/api/v1/query?query=up")
     assert (answer.status_code, answer.text) == (200, "hello")
@@ -60,7 +60,7 @@ def test_request_and_answer_pass(web: Web, upstream: Upstream) -> None:
     ids=["own child", "sidecar", "sidecar, URL known", "lock file", "service", "service, TLS"],
 )
 def test_the_target_is_the_leaders_prometheus(snapshot: Snapshot, target: Target) -> None:
-    """Own child, local port, the URL in the lease, or the holder's name in the service."""
+    """The target is the own child, a local port, the lease's URL, or the holder's host name."""
     now = clock.now()
     assert target_of(replace(snapshot, stamped_at=now), OPTIONS, now) == target
 
@@ -79,7 +79,7 @@ def test_the_target_is_the_leaders_prometheus(snapshot: Snapshot, target: Target
 def test_without_a_leader_there_is_no_target(
     snapshot: Snapshot | None, age_s: float, reason: str
 ) -> None:
-    """Where nobody is known to lead, the request is refused with the reason."""
+    """If no leader is known, the request is refused with the reason."""
     now = clock.now()
     stamped = replace(snapshot, stamped_at=now - age_s) if snapshot else None
     with pytest.raises(Refused, match=reason) as refused:
@@ -88,7 +88,7 @@ def test_without_a_leader_there_is_no_target(
 
 
 def test_a_leader_without_an_address_is_no_target() -> None:
-    """A holder that neither its lease nor a service name locates cannot be forwarded to."""
+    """If neither the lease nor a service name locates the holder, the request is refused."""
     now = clock.now()
     with pytest.raises(Refused, match="prometheus-1 leads, but"):
         target_of(replace(following(), stamped_at=now), replace(OPTIONS, service_name=""), now)
@@ -114,8 +114,8 @@ def test_a_leader_without_an_address_is_no_target() -> None:
         "a\n",
     ],
 )
-def test_no_holder_leads_out_of_the_service(holder: str) -> None:
-    """A name in the lease that is no host's name is no target: it could lead anywhere."""
+def test_a_holder_that_is_no_host_name_is_refused(holder: str) -> None:
+    """A holder that is not a host name is refused, because it could lead to any host."""
     now = clock.now()
     with pytest.raises(Refused, match="cannot be a host's name") as refused:
         target_of(replace(following(holder=holder), stamped_at=now), OPTIONS, now)
@@ -123,8 +123,8 @@ def test_no_holder_leads_out_of_the_service(holder: str) -> None:
 
 
 @pytest.mark.parametrize("holder", ["prometheus-1", "a.b", "Host_1", "10.0.0.1"])
-def test_any_hosts_name_is_one_in_the_service(holder: str) -> None:
-    """What can be a host's name is looked up below the Service's."""
+def test_a_host_name_is_resolved_in_the_service(holder: str) -> None:
+    """A holder that is a host name is resolved as a name in the Service."""
     now = clock.now()
     target = target_of(replace(following(holder=holder), stamped_at=now), OPTIONS, now)
     assert target == Target(f"http://{holder}.prom.mon:9092", is_local=False)
@@ -133,7 +133,7 @@ def test_any_hosts_name_is_one_in_the_service(holder: str) -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 @pytest.mark.parametrize("age_s", [0.0, 60.0])
 def test_no_leader_is_503(web: Web, method: str, age_s: float) -> None:
-    """Without a leader, or with a stale snapshot, the client is told to come back in a second."""
+    """Without a leader, or with a stale snapshot, the answer is a 503 with Retry-After."""
     web.tell(FOLLOWER, age_s)
     answer = web.get("/api/v1/query", method=method, data=b"x" if method == "POST" else None)
     assert answer.status_code == 503
@@ -143,7 +143,7 @@ def test_no_leader_is_503(web: Web, method: str, age_s: float) -> None:
         assert answer.json()["errorType"] == "unavailable"
 
 
-# --- what crosses, and what does not -------------------------------------------------------------
+# --- header fields and targets ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -163,17 +163,17 @@ def test_no_leader_is_503(web: Web, method: str, age_s: float) -> None:
         ("/" + "x" * 60_000, "/" + "x" * 60_000),
     ],
 )
-def test_the_target_passes_as_it_came(
+def test_the_request_target_is_passed_unchanged(
     web: Web, upstream: Upstream, target: str, arrives: str
 ) -> None:
-    """No byte of path or query is decoded, encoded, folded or cut."""
+    """Path and query are passed on unchanged."""
     web.tell(leading(upstream.url))
     web.raw(f"GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
     assert upstream.request_line == f"GET {arrives} HTTP/1.1"
 
 
-def test_request_fields_cross_but_for_those_of_the_connection(web: Web, upstream: Upstream) -> None:
-    """End-to-end fields arrive, repeated as sent; hop-by-hop ones, and those named, do not."""
+def test_end_to_end_request_fields_are_passed(web: Web, upstream: Upstream) -> None:
+    """End-to-end fields are passed on; hop-by-hop fields and those in Connection are not."""
     web.tell(leading(upstream.url))
     web.raw(
         b"GET / HTTP/1.0\r\nHost: client.example\r\nConnection: close, X-Secret\r\nX-Secret: 1\r\n"
@@ -201,7 +201,7 @@ def test_request_fields_cross_but_for_those_of_the_connection(web: Web, upstream
 
 
 def test_forwarding_fields_are_continued(web: Web, upstream: Upstream) -> None:
-    """What a proxy before us has said of the client is kept and added to."""
+    """Forwarding fields of a previous proxy are kept and extended."""
     web.tell(leading(upstream.url))
     before = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https", "Via": "2 edge"}
     before["Forwarded"] = "for=192.0.2.7;proto=https"
@@ -216,8 +216,8 @@ def test_forwarding_fields_are_continued(web: Web, upstream: Upstream) -> None:
     assert fields["forwarded"] == f"for=192.0.2.7;proto=https, {ours}"
 
 
-def test_answer_fields_cross_but_for_those_of_the_connection(web: Web, upstream: Upstream) -> None:
-    """Repeated fields stay repeated, contents encoded; the connection's own fields end here."""
+def test_end_to_end_answer_fields_are_passed(web: Web, upstream: Upstream) -> None:
+    """End-to-end fields of the answer are passed back; hop-by-hop fields are not."""
     upstream.answer = say(
         b"\x1f\x8bnot really",
         b"HTTP/1.1 206 Some Of It\r\nContent-Length: 12\r\nContent-Encoding: gzip\r\n"
@@ -254,7 +254,7 @@ def test_answer_fields_cross_but_for_those_of_the_connection(web: Web, upstream:
 def test_answers_without_a_body_end_at_once(
     web: Web, upstream: Upstream, method: str, head: bytes, length: str | None
 ) -> None:
-    """HEAD, 204 and 304 have their fields and no body, and the connection goes on."""
+    """Answers to HEAD, 204 and 304 have fields but no body, and the connection stays open."""
     upstream.answer = say(b"", head)
     web.tell(leading(upstream.url))
     client = http.client.HTTPConnection(*web.address, timeout=10)
@@ -271,14 +271,14 @@ def test_answers_without_a_body_end_at_once(
 
 
 def _echo(client: socket.socket, rest: bytes) -> None:
-    """Answer with the body as it came, chunks and all."""
+    """Answer with the body as it was received, with its chunks."""
     while not rest.endswith(b"0\r\n\r\n"):
         rest += client.recv(65536)
     say(rest)(client, b"")
 
 
 def test_a_chunked_request_is_chunked_upstream(web: Web, upstream: Upstream) -> None:
-    """A body of unknown length arrives whole, and in chunks."""
+    """A chunked body is complete and chunked at the upstream."""
     upstream.answer = _echo
     web.tell(leading(upstream.url))
     received = web.get("/", method="POST", data=iter([b"a" * 100_000, b"b"])).content
@@ -296,8 +296,8 @@ def _unchunked(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("length", [0, 1, 300_000])
-def test_a_request_of_known_length_keeps_it(web: Web, upstream: Upstream, length: int) -> None:
-    """A body with a Content-Length arrives with it, byte by byte."""
+def test_a_request_keeps_its_content_length(web: Web, upstream: Upstream, length: int) -> None:
+    """A body with a Content-Length is passed on unchanged, with that length."""
     body = bytes(range(256)) * (length // 256) + b"x" * (length % 256)
 
     def answer(client: socket.socket, rest: bytes) -> None:
@@ -312,7 +312,7 @@ def test_a_request_of_known_length_keeps_it(web: Web, upstream: Upstream, length
 
 
 def test_expect_continue_is_passed_on(web: Web, upstream: Upstream) -> None:
-    """A client that waits for leave to send gets it from the upstream."""
+    """Expect: 100-continue is passed on, and so is the upstream's 100."""
 
     def answer(client: socket.socket, rest: bytes) -> None:
         assert rest == b""
@@ -342,11 +342,11 @@ def _stream(pieces: int, piece: bytes) -> Callable[[socket.socket, bytes], None]
 
 
 def test_a_large_answer_needs_little_memory(web: Web, upstream: Upstream) -> None:
-    """200 MB stream through to a client, and never does the worker grow by a tenth of that."""
+    """An answer of 200 MB takes less than a tenth of that in memory."""
     upstream.answer = _stream(200, b"x" * 1_000_000)
     web.tell(leading(upstream.url))
     (worker,) = web.workers
-    Path(f"/proc/{worker.pid}/clear_refs").write_text("5")  # the peak begins anew
+    Path(f"/proc/{worker.pid}/clear_refs").write_text("5")  # reset the peak
     before = _peak_bytes(worker.pid)
     answer = web.get("/", stream=True)
     assert sum(len(piece) for piece in answer.iter_content(1 << 20)) == 200_000_000
@@ -354,13 +354,13 @@ def test_a_large_answer_needs_little_memory(web: Web, upstream: Upstream) -> Non
 
 
 def _peak_bytes(pid: int) -> int:
-    """Return the most memory that a process has had."""
+    """Return the peak memory of a process."""
     [line] = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     return int(line) << 10
 
 
 def test_an_answer_arrives_piece_by_piece(web: Web, upstream: Upstream) -> None:
-    """What the upstream has sent reaches the client before the rest has come."""
+    """The client gets each part of an answer when the upstream has sent it."""
     has_arrived = threading.Event()
 
     def answer(client: socket.socket, _rest: bytes) -> None:
@@ -377,14 +377,14 @@ def test_an_answer_arrives_piece_by_piece(web: Web, upstream: Upstream) -> None:
 
 
 def test_an_answer_may_end_with_its_connection(web: Web, upstream: Upstream) -> None:
-    """An answer without a length, as old servers give it, is whole when the connection closes."""
+    """An answer without a length is complete when the upstream closes the connection."""
     upstream.answer = say(b"old", b"HTTP/1.0 200 OK")
     web.tell(leading(upstream.url))
     assert web.get("/").text == "old"
 
 
-def test_an_early_answer_is_the_answer(web: Web, upstream: Upstream) -> None:
-    """An upstream that refuses and closes before it has read the body is still heard."""
+def test_an_early_answer_is_passed_back(web: Web, upstream: Upstream) -> None:
+    """If the upstream answers before it has read the body, the answer is passed back."""
 
     def answer(client: socket.socket, _rest: bytes) -> None:
         client.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
@@ -403,14 +403,14 @@ def test_an_early_answer_is_the_answer(web: Web, upstream: Upstream) -> None:
 
 @pytest.fixture
 def impatient_web() -> Iterator[Web]:
-    """Serve with less patience for a silent Prometheus than for one that is not there."""
+    """Run a web process whose idle timeout is shorter than its connect timeout."""
     web = Web(idle_timeout_s=1.0)
     yield web
     web.stop()
 
 
 def test_a_refused_connection_is_502(impatient_web: Web) -> None:
-    """An upstream that is not there is a 502 that names it: it was not silent."""
+    """If the upstream refuses connections, the client gets a 502 that names its URL."""
     url = f"http://127.0.0.1:{free_port()}"
     impatient_web.tell(leading(url))
     answer = impatient_web.get("/")
@@ -421,7 +421,7 @@ def test_a_refused_connection_is_502(impatient_web: Web) -> None:
 
 @pytest.fixture(scope="module")
 def web_with_service() -> Iterator[Web]:
-    """Serve with a service name under which nothing resolves."""
+    """Run a web process with a service name in which no name resolves."""
     web = Web(service_name="invalid")
     yield web
     web.stop()
@@ -429,7 +429,7 @@ def web_with_service() -> Iterator[Web]:
 
 @pytest.mark.parametrize("holder", ["no-such-host", "a b", "x" * 80, "prometheus:1", "é", "[", "@"])
 def test_an_unknown_holder_is_502(web_with_service: Web, holder: str) -> None:
-    """A holder whose name does not resolve, or is no name at all, is a 502."""
+    """A holder whose name does not resolve, or is not a host name, gives a 502."""
     web_with_service.tell(following(holder=holder))
     assert web_with_service.get("/").status_code == 502
 
@@ -467,8 +467,8 @@ def test_an_unknown_holder_is_502(web_with_service: Web, holder: str) -> None:
         "101",
     ],
 )
-def test_a_bad_head_is_502(web: Web, upstream: Upstream, head: bytes) -> None:
-    """An answer that cannot be understood for certain is not passed on."""
+def test_an_invalid_answer_header_is_502(web: Web, upstream: Upstream, head: bytes) -> None:
+    """If the header of an answer is invalid or ambiguous, the client gets a 502."""
     upstream.answer = say(b"", head) if head else lambda _client, _rest: None
     web.tell(leading(upstream.url))
     assert web.get("/").status_code == 502
@@ -484,10 +484,10 @@ def test_a_bad_head_is_502(web: Web, upstream: Upstream, head: bytes) -> None:
     ],
     ids=["length", "between chunks", "inside a chunk", "bad chunk"],
 )
-def test_a_broken_answer_is_broken_for_the_client(
+def test_an_incomplete_answer_is_incomplete_for_the_client(
     web: Web, upstream: Upstream, beginning: bytes
 ) -> None:
-    """An upstream that dies inside a body never looks like a complete answer."""
+    """If the upstream fails within a body, the client does not get a complete answer."""
     may_go_on = threading.Event()
 
     def answer(client: socket.socket, _rest: bytes) -> None:
@@ -508,7 +508,7 @@ def test_a_broken_answer_is_broken_for_the_client(
 
 
 def test_a_silent_upstream_is_504(web: Web, upstream: Upstream) -> None:
-    """An upstream that says nothing for the idle limit is given up."""
+    """If the upstream sends nothing for the idle timeout, the client gets a 504."""
     is_over = threading.Event()
     upstream.answer = lambda _client, _rest: _ignore(is_over.wait(20))
     web.tell(leading(upstream.url))
@@ -520,8 +520,8 @@ def _ignore(_value: object) -> None:
     pass
 
 
-def test_a_slow_but_talking_upstream_is_not_cut(web: Web, upstream: Upstream) -> None:
-    """The idle limit counts from the last byte; the whole may take longer."""
+def test_a_slow_upstream_is_not_cut(web: Web, upstream: Upstream) -> None:
+    """The idle timeout counts from the last byte; a slow answer may take longer in total."""
 
     def answer(client: socket.socket, _rest: bytes) -> None:
         client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
@@ -534,8 +534,8 @@ def test_a_slow_but_talking_upstream_is_not_cut(web: Web, upstream: Upstream) ->
     assert web.get("/").text == "xxxxx"
 
 
-def test_a_client_that_goes_ends_the_upstream_request(web: Web, upstream: Upstream) -> None:
-    """When the client has gone, the upstream's connection is closed and nothing is in flight."""
+def test_a_disconnected_client_ends_its_upstream_request(web: Web, upstream: Upstream) -> None:
+    """If the client disconnects, the connection to the upstream is closed."""
     has_ended = threading.Event()
 
     def answer(client: socket.socket, rest: bytes) -> None:
@@ -562,8 +562,10 @@ def test_a_client_that_goes_ends_the_upstream_request(web: Web, upstream: Upstre
     ],
     ids=["short", "long", "chunked"],
 )
-def test_half_a_request_never_looks_whole(web: Web, upstream: Upstream, request_: bytes) -> None:
-    """A client that goes inside its body leaves the upstream with a broken request."""
+def test_an_incomplete_request_stays_incomplete(
+    web: Web, upstream: Upstream, request_: bytes
+) -> None:
+    """If the client disconnects within a body, the upstream gets an incomplete request."""
     received: list[bytes] = []
     upstream.answer = lambda client, rest: received.append(rest + read_all(client))
     web.tell(leading(upstream.url))
@@ -574,7 +576,7 @@ def test_half_a_request_never_looks_whole(web: Web, upstream: Upstream, request_
     assert all(len(body) < 100 and not body.endswith(b"0\r\n\r\n") for body in received)
 
 
-# --- what is refused -----------------------------------------------------------------------------
+# --- refused requests ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -595,7 +597,7 @@ def test_half_a_request_never_looks_whole(web: Web, upstream: Upstream, request_
     ],
 )
 def test_admin_paths_are_forbidden(web: Web, upstream: Upstream, path: str) -> None:
-    """What ends, reloads or empties Prometheus is a 403, however it is written."""
+    """Paths that end, reload or change Prometheus are a 403, in every notation."""
     web.tell(leading(upstream.url))
     request_ = f"POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     head, _, body = web.raw(request_.encode()).partition(b"\r\n\r\n")
@@ -609,7 +611,7 @@ def test_admin_paths_are_forbidden(web: Web, upstream: Upstream, path: str) -> N
 def test_a_client_cannot_change_its_path_by_a_field(
     web: Web, upstream: Upstream, name: str, path: str, code: bytes
 ) -> None:
-    """The fields by which gunicorn lets front ends rewrite paths count for nothing."""
+    """Fields with which gunicorn lets front ends change the path are ignored."""
     web.tell(leading(upstream.url))
     request_ = f"GET {path} HTTP/1.1\r\nHost: a\r\n{name}: /-\r\nConnection: close\r\n\r\n"
     assert web.raw(request_.encode()).split(b" ", 2)[1] == code
@@ -619,8 +621,8 @@ def test_a_client_cannot_change_its_path_by_a_field(
 @pytest.mark.parametrize(
     "path", ["/-/healthy", "/-/ready", "/quit", "/api/v1/administer", "/x-/quit"]
 )
-def test_other_paths_are_open(web: Web, upstream: Upstream, path: str) -> None:
-    """Paths that only look like those pass."""
+def test_similar_paths_are_allowed(web: Web, upstream: Upstream, path: str) -> None:
+    """Paths that only resemble the forbidden ones are forwarded."""
     web.tell(leading(upstream.url))
     assert web.get(path).status_code == 200
 
@@ -637,14 +639,14 @@ def test_other_paths_are_open(web: Web, upstream: Upstream, path: str) -> None:
         (following, "2", 508),
     ],
 )
-def test_no_request_goes_in_a_circle(
+def test_forwarding_loops_are_refused(
     web: Web,
     upstream: Upstream,
     snapshot: Callable[[str], Snapshot],
     hops: str | None,
     code: int,
 ) -> None:
-    """One replica may hand a request to the leader's; that one only to its own Prometheus."""
+    """A request is forwarded at most from one replica to the leader and its Prometheus."""
     web.tell(snapshot(upstream.url))
     answer = web.get("/", headers={"Prometheus-Elector-Hop": hops} if hops else {})
     assert answer.status_code == code
@@ -653,8 +655,8 @@ def test_no_request_goes_in_a_circle(
         assert dict(upstream.fields)["prometheus-elector-hop"] == str(int(hops or 0) + 1)
 
 
-def test_a_proxy_that_is_its_own_upstream_ends(web: Web) -> None:
-    """A port that leads back here gives an error, not an endless circle."""
+def test_a_proxy_that_is_its_own_upstream_is_508(web: Web) -> None:
+    """If the upstream is the proxy itself, the client gets a 508."""
     web.tell(leading(web.url))
     assert web.get("/").status_code == 508
 
@@ -671,8 +673,8 @@ def test_a_proxy_that_is_its_own_upstream_ends(web: Web) -> None:
     ],
     ids=["CL and TE", "two CL", "folded", "bare LF", "gzip in chunks", "CONNECT"],
 )
-def test_ambiguous_requests_do_not_pass(web: Web, upstream: Upstream, request_: bytes) -> None:
-    """What two servers could read in two ways is refused here."""
+def test_ambiguous_requests_are_refused(web: Web, upstream: Upstream, request_: bytes) -> None:
+    """Requests that two servers could read differently are refused."""
     web.tell(leading(upstream.url))
     assert web.raw(request_).split(b" ", 2)[1] in (b"400", b"501")
     assert upstream.heads == []
@@ -686,13 +688,13 @@ def test_ambiguous_requests_do_not_pass(web: Web, upstream: Upstream, request_: 
         b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n",
     ],
 )
-def test_what_is_refused_has_a_date(web: Web, request_: bytes) -> None:
-    """As each answer of a server with a clock."""
+def test_a_refusal_has_a_date(web: Web, request_: bytes) -> None:
+    """Refusals have a Date field, as all answers of a server with a clock."""
     dates = re.findall(rb"\r\nDate: ([^\r]+)\r\n", web.raw(request_))
     assert [parsedate_to_datetime(each.decode()).tzinfo for each in dates] == [UTC]
 
 
-# --- figures -------------------------------------------------------------------------------------
+# --- metrics -------------------------------------------------------------------------------------
 
 IN_FLIGHT = "prometheus_elector_proxy_requests_in_flight"
 REQUESTS = "prometheus_elector_proxy_requests_total"
@@ -724,8 +726,8 @@ def test_requests_are_counted(
     assert web.metric(IN_FLIGHT) == 0
 
 
-def test_requests_under_way_are_in_flight(web: Web, upstream: Upstream) -> None:
-    """While an answer has not ended, the gauge counts it."""
+def test_incomplete_answers_are_in_flight(web: Web, upstream: Upstream) -> None:
+    """While an answer is incomplete, its request counts as in flight."""
     may_end = threading.Event()
 
     def answer(client: socket.socket, rest: bytes) -> None:
@@ -743,8 +745,8 @@ def test_requests_under_way_are_in_flight(web: Web, upstream: Upstream) -> None:
     wait_until(lambda: web.metric(IN_FLIGHT) == 0, 15, "nothing in flight")
 
 
-def test_fifty_at_once_get_their_own_answers(upstream: Upstream) -> None:
-    """Concurrent requests do not meet: each gets back the body that it sent.
+def test_concurrent_requests_get_their_own_answers(upstream: Upstream) -> None:
+    """Each of 50 concurrent requests gets back the body that it sent.
 
     The web process has no short time limits, because all clients and the upstream are threads of
     this process, which a busy machine may delay for seconds.
@@ -772,7 +774,7 @@ def test_fifty_at_once_get_their_own_answers(upstream: Upstream) -> None:
     ("raw", "plain"),
     [("/a//b/../c?d", "/a/c"), ("*", "/*"), ("//x", "/x"), ("/..", "/"), ("http://h", "/")],
 )
-def test_paths_are_judged_plain(raw: str, plain: str) -> None:
-    """The path that is judged is the one that Prometheus would understand."""
+def test_paths_are_normalised_for_the_check(raw: str, plain: str) -> None:
+    """The path that is checked is the one that Prometheus would understand."""
     path = origin_form(raw.encode()).partition(b"?")[0]
     assert plain_path(path) == plain

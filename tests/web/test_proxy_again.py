@@ -1,4 +1,4 @@
-"""Connections are kept, and what can be asked again is, until an answer begins."""
+"""Kept connections to the upstream, and requests that are repeated before an answer begins."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from wrapper.proxy.leader_attempts import GAP_S, Attempts, ConnectionLost, Leade
 
 @pytest.fixture(autouse=True)
 def _gap_is_new(web: Web) -> None:
-    """Have one request answered: the gap of the tests before is forgotten."""
+    """Send one successful request, so that an earlier gap between leaders has ended."""
     with persistent(Call.say) as upstream:
         web.tell(leading(upstream.url))
         assert web.get("/").ok
 
 
 def test_a_connection_is_kept(web: Web) -> None:
-    """One request after the other goes over one connection."""
+    """Consecutive requests use one connection."""
     with persistent(Call.say) as upstream:
         web.tell(leading(upstream.url))
         assert [web.get(f"/{n}").text for n in range(5)] == ["hello"] * 5
@@ -36,15 +36,15 @@ def test_a_connection_is_kept(web: Web) -> None:
     [b"Connection: close\r\n", b"Connection: x, Close\r\n"],
 )
 def test_a_connection_that_ends_is_not_kept(web: Web, head: bytes) -> None:
-    """What says close is not used again."""
+    """After an answer with Connection: close, the next request uses a new connection."""
     with persistent(lambda call: call.say(head=head)) as upstream:
         web.tell(leading(upstream.url))
         assert [web.get("/").text for _ in range(2)] == ["hello"] * 2
         assert upstream.connections == 2
 
 
-def test_more_than_was_announced_ends_the_connection(web: Web) -> None:
-    """Bytes after an answer are no answer to the next request."""
+def test_bytes_after_an_answer_end_the_connection(web: Web) -> None:
+    """Bytes after an answer end the connection, and are not the answer to the next request."""
     with persistent(lambda call: call.sock.sendall(SPLIT)) as upstream:
         web.tell(leading(upstream.url))
         assert [web.get("/").text for _ in range(3)] == ["a"] * 3
@@ -52,8 +52,8 @@ def test_more_than_was_announced_ends_the_connection(web: Web) -> None:
 
 
 @pytest.mark.parametrize("is_closed", [False, True])
-def test_what_comes_after_an_answer_answers_nobody(web: Web, is_closed: bool) -> None:
-    """An answer that nobody has asked for ends its connection, also for a GET."""
+def test_an_unrequested_answer_ends_the_connection(web: Web, is_closed: bool) -> None:
+    """An answer without a request ends its connection, and no client gets it."""
 
     def answer(call: Call) -> bool:
         call.say(call.line.split()[1].encode())
@@ -78,8 +78,8 @@ SPLIT = (
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_kept_connection_that_has_ended_is_no_failure(web: Web, method: str) -> None:
-    """A request that meets a closed connection goes over a new one."""
+def test_a_stale_connection_is_replaced(web: Web, method: str) -> None:
+    """A request on a connection that has been closed is sent again on a new one."""
     with persistent(Call.say) as upstream:
         web.tell(leading(upstream.url))
         for _ in range(20):
@@ -87,8 +87,8 @@ def test_a_kept_connection_that_has_ended_is_no_failure(web: Web, method: str) -
             upstream.hang_up()
 
 
-def test_what_goes_once_goes_on_a_connection_just_checked(web: Web) -> None:
-    """A POST is never sent on a connection that is known to have ended."""
+def test_a_post_does_not_use_a_closed_connection(web: Web) -> None:
+    """A POST is not sent on a kept connection that the upstream has closed."""
     with persistent(_answer_post) as upstream:
         web.tell(leading(upstream.url))
         for _ in range(10):
@@ -109,10 +109,10 @@ def _answer_post(call: Call) -> None:
     ("method", "data", "times"),
     [("GET", None, 2), ("HEAD", None, 2), ("POST", "x", 1), ("GET", "x", 1), ("DELETE", None, 1)],
 )
-def test_only_the_harmless_is_asked_again(
+def test_only_safe_requests_are_repeated(
     web: Web, method: str, data: str | None, times: int
 ) -> None:
-    """An upstream that breaks off is asked once more, or not."""
+    """If the upstream closes the connection, only a GET or HEAD without a body is repeated."""
 
     def answer(call: Call) -> bool:
         if len(upstream.calls) < 2:
@@ -126,8 +126,8 @@ def test_only_the_harmless_is_asked_again(
         assert (code, len(upstream.calls)) == (200 if times == 2 else 502, times)
 
 
-def test_what_always_breaks_off_is_given_up_beside_others(web: Web) -> None:
-    """A request that ends whoever is asked is told so, however well all others are answered."""
+def test_a_request_that_always_fails_gets_an_error(web: Web) -> None:
+    """A request that always fails gets a 502, also while other requests succeed."""
 
     def answer(call: Call) -> bool:
         if "bad" in call.line:
@@ -152,8 +152,8 @@ def test_what_always_breaks_off_is_given_up_beside_others(web: Web) -> None:
         assert [each.result() for each in others] == [None, None]
 
 
-def test_a_request_that_ends_its_leader_is_not_carried_on(web: Web) -> None:
-    """Of five leaders, one after the other, two are asked at most what ended the first."""
+def test_a_request_that_breaks_leaders_reaches_only_two(web: Web) -> None:
+    """A request after which leaders fail is sent to at most two of them."""
     with contextlib.ExitStack() as stack:
 
         def end(_call: Call) -> bool:
@@ -167,8 +167,8 @@ def test_a_request_that_ends_its_leader_is_not_carried_on(web: Web) -> None:
         assert [len(each.calls) for each in upstreams] == [1, 1, 0, 0, 0]
 
 
-def test_nothing_is_asked_again_once_an_answer_has_begun(web: Web) -> None:
-    """One byte of an answer is an answer, broken as it is."""
+def test_no_repetition_after_the_first_byte_of_an_answer(web: Web) -> None:
+    """After the first byte of an answer, a request is not repeated."""
 
     def answer(call: Call) -> bool:
         call.sock.sendall(b"H")
@@ -182,7 +182,7 @@ def test_nothing_is_asked_again_once_an_answer_has_begun(web: Web) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_refused_connection_is_tried_again(web: Web, method: str) -> None:
-    """Whatever has not been sent can wait for an upstream that comes up."""
+    """If the upstream refuses the connection, every request waits until it accepts one."""
     port = free_port()
     web.tell(leading(f"http://127.0.0.1:{port}"))
     with ThreadPoolExecutor() as pool:
@@ -193,7 +193,7 @@ def test_a_refused_connection_is_tried_again(web: Web, method: str) -> None:
 
 
 def test_a_request_moves_to_the_new_leader(web: Web) -> None:
-    """While the old leader refuses, the newest word on who leads counts."""
+    """If the leader changes while the old one refuses connections, the new one gets the request."""
     web.tell(following(f"http://127.0.0.1:{free_port()}"))
     with persistent(Call.say) as upstream, ThreadPoolExecutor() as pool:
         asked = pool.submit(web.get, "/")
@@ -203,8 +203,8 @@ def test_a_request_moves_to_the_new_leader(web: Web) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_gap_between_two_leaders_is_waited_for(web: Web, method: str) -> None:
-    """A request that meets no leader is answered by the next one."""
+def test_a_request_waits_for_the_next_leader(web: Web, method: str) -> None:
+    """A request without a leader waits for the next leader."""
     web.tell(FOLLOWER)
     with persistent(Call.say) as upstream, ThreadPoolExecutor() as pool:
         asked = pool.submit(web.get, "/", method=method)
@@ -213,8 +213,8 @@ def test_a_gap_between_two_leaders_is_waited_for(web: Web, method: str) -> None:
         assert asked.result().text == "hello"
 
 
-def test_a_client_that_waits_for_a_leader_can_go(web: Web) -> None:
-    """Nobody waits on behalf of a client that has gone."""
+def test_a_disconnected_client_stops_the_wait_for_a_leader(web: Web) -> None:
+    """If the client disconnects, the wait for a leader ends."""
     web.tell(FOLLOWER)
     line = 'prometheus_elector_proxy_requests_total{code="499",method="GET",target="none"}'
     before = web.metric(line) or 0
@@ -224,8 +224,11 @@ def test_a_client_that_waits_for_a_leader_can_go(web: Web) -> None:
     wait_until(lambda: (web.metric(line) or 0) > before, 10, "it is counted as gone")
 
 
-def test_patience_is_for_a_new_gap() -> None:
-    """The first to miss a leader begins the gap; long after it, another may."""
+def test_requests_wait_only_at_the_beginning_of_a_gap() -> None:
+    """Requests wait for a leader only at the beginning of a gap.
+
+    A later gap allows a wait again.
+    """
     gap = LeaderGap()
     assert gap.allows(10.0)
     assert gap.allows(10.0 + GAP_S - 0.1)
@@ -236,8 +239,11 @@ def test_patience_is_for_a_new_gap() -> None:
     assert gap.allows(103.0)
 
 
-def test_a_request_is_lost_twice_at_most_on_new_connections() -> None:
-    """One that was kept may have been stale and costs no try; the time runs from the first loss."""
+def test_a_request_is_sent_on_at_most_two_new_connections() -> None:
+    """A request is sent on two new connections at most, within GAP_S of the first loss.
+
+    A loss on a kept connection, which may have been stale, does not count.
+    """
     stale, new = ConnectionLost(was_kept=True), ConnectionLost(was_kept=False)
     attempts = Attempts()
     assert [attempts.allow_again(each, 0.0) for each in (stale, new, new)] == [True, True, False]
@@ -246,8 +252,8 @@ def test_a_request_is_lost_twice_at_most_on_new_connections() -> None:
     assert not late.allow_again(new, 10.0 + GAP_S)
 
 
-def test_many_at_once_share_what_is_kept(web: Web) -> None:
-    """Requests side by side each have a connection, and never another's answer."""
+def test_concurrent_requests_share_kept_connections(web: Web) -> None:
+    """Concurrent requests reuse connections, and each gets its own answer."""
 
     def answer(call: Call) -> None:
         call.say(call.line.split()[1].encode())
@@ -260,7 +266,7 @@ def test_many_at_once_share_what_is_kept(web: Web) -> None:
 
 
 def test_a_slow_request_delays_no_other(web: Web) -> None:
-    """While one waits for its answer, another is answered."""
+    """While one request waits for its answer, another one is answered."""
     may_answer = threading.Event()
 
     def answer(call: Call) -> None:
@@ -279,7 +285,7 @@ def test_a_slow_request_delays_no_other(web: Web) -> None:
 
 
 def test_the_latency_is_counted(web: Web) -> None:
-    """The histogram has each request, with the time that it took."""
+    """The histogram counts each request in the bucket of its duration."""
     name = "prometheus_elector_proxy_request_duration_seconds"
 
     def answer(call: Call) -> None:
@@ -295,7 +301,7 @@ def test_the_latency_is_counted(web: Web) -> None:
 
 
 def test_bytes_are_counted_both_ways(web: Web) -> None:
-    """Heads and bodies count, as the upstream and the client see them."""
+    """Bytes of headers and bodies are counted in both directions."""
     received = "prometheus_elector_proxy_received_bytes_total"
     sent = "prometheus_elector_proxy_sent_bytes_total"
     with persistent(_answer_post) as upstream:

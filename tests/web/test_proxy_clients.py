@@ -1,4 +1,4 @@
-"""Clients that leave, dawdle, pipeline, or send too much."""
+"""Clients that disconnect, are slow, pipeline requests, or send too much."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ IN_FLIGHT = "prometheus_elector_proxy_requests_in_flight"
 
 @contextlib.contextmanager
 def connected(web: Web) -> Iterator[socket.socket]:
-    """Connect to the proxy while this lasts."""
+    """Connect to the proxy until the context ends."""
     with socket.create_connection(web.address, timeout=30) as client:
         yield client
 
 
 def until_gone(call: Call) -> bool:
-    """Answer nothing, until the proxy has closed its side."""
+    """Send no answer, and wait until the proxy closes the connection."""
     while call.sock.recv(65536):
         pass
     return True
 
 
-# --- clients that leave ----------------------------------------------------------------------
+# --- clients that disconnect-------------------------------------------------------------------
 
 
 def reset(client: socket.socket) -> None:
-    """Leave without a word."""
+    """Close the connection with a reset."""
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     client.close()
 
@@ -58,7 +58,7 @@ def reset(client: socket.socket) -> None:
 def test_a_query_ends_with_its_client(
     web: Web, leave: Callable[[socket.socket], None], data: bytes
 ) -> None:
-    """While nothing is sent either way, a client that leaves takes its query with it."""
+    """If the client disconnects before the answer, its query at the upstream ends."""
     with persistent(until_gone) as upstream:
         web.tell(leading(upstream.url))
         with connected(web) as client:
@@ -71,7 +71,7 @@ def test_a_query_ends_with_its_client(
 
 
 def test_an_upload_ends_with_its_client(web: Web) -> None:
-    """A client that leaves inside its body takes the request with it, though nobody reads it."""
+    """If the client disconnects within a body that is not read, its request ends."""
 
     def answer(call: Call) -> bool:
         assert has_left.wait(20)
@@ -89,8 +89,8 @@ def test_an_upload_ends_with_its_client(web: Web) -> None:
     wait_until(lambda: web.metric(IN_FLIGHT) == 0, 10, "nothing in flight")
 
 
-def test_a_client_that_reads_nothing_costs_little(web: Web) -> None:
-    """An answer waits in the upstream for a client that does not read; others go on."""
+def test_a_client_that_does_not_read_takes_little_memory(web: Web) -> None:
+    """If a client does not read, its answer is not buffered, and other requests are answered."""
     sent = [0]
 
     def answer(call: Call) -> bool:
@@ -115,8 +115,8 @@ def test_a_client_that_reads_nothing_costs_little(web: Web) -> None:
 
 
 @pytest.mark.parametrize("is_chunked", [False, True])
-def test_an_answer_need_not_wait_for_the_request(web: Web, is_chunked: bool) -> None:
-    """An upstream may answer before, and without, reading the body."""
+def test_an_answer_may_come_before_the_body(web: Web, is_chunked: bool) -> None:
+    """An upstream may answer without reading the body."""
 
     def answer(call: Call) -> None:
         call.sock.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
@@ -133,8 +133,8 @@ def test_an_answer_need_not_wait_for_the_request(web: Web, is_chunked: bool) -> 
     assert answered.endswith(b"\r\n\r\nno")
 
 
-def test_an_answer_may_come_before_anything_is_read(web: Web) -> None:
-    """An upstream that answers when it is called, and closes, is heard all the same."""
+def test_an_answer_may_come_before_the_request(web: Web) -> None:
+    """The answer of an upstream that answers and closes at once is passed back."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def answer() -> None:
@@ -151,8 +151,8 @@ def test_an_answer_may_come_before_anything_is_read(web: Web) -> None:
     assert (answered.status_code, answered.text) == (503, "busy")
 
 
-def test_an_answer_may_flow_while_the_request_does(web: Web) -> None:
-    """Both bodies pass at once: each piece is answered before the next is sent."""
+def test_both_bodies_are_passed_at_the_same_time(web: Web) -> None:
+    """Parts of the answer are passed back while the request's body is still sent."""
 
     def answer(call: Call) -> bool:
         call.sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -178,7 +178,7 @@ def test_an_answer_may_flow_while_the_request_does(web: Web) -> None:
 
 
 def read_until(client: socket.socket, end: bytes) -> bytes:
-    """Return what comes up to these bytes."""
+    """Return the data that is received, up to these bytes."""
     data = b""
     while not data.endswith(end):
         piece = client.recv(65536)
@@ -188,13 +188,13 @@ def read_until(client: socket.socket, end: bytes) -> bytes:
 
 
 def hint_and_answer(call: Call, version: bytes) -> None:
-    """Send an interim answer of this version of HTTP, then the answer."""
+    """Send an interim answer with this version of HTTP, then the answer."""
     call.sock.sendall(b"HTTP/%b 103 Early Hints\r\nLink: </a>\r\n\r\n" % version)
     call.say()
 
 
 def test_interim_answers_pass(web: Web) -> None:
-    """A 103 reaches the client before the answer, and one of HTTP/1.0 gets none."""
+    """A 103 is passed to an HTTP/1.1 client, and not to an HTTP/1.0 client."""
     with persistent(partial(hint_and_answer, version=b"1.1")) as upstream:
         web.tell(leading(upstream.url))
         assert web.raw(LAST).startswith(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 2")
@@ -202,13 +202,13 @@ def test_interim_answers_pass(web: Web) -> None:
 
 
 def test_interim_answers_of_http_1_0_do_not_pass(web: Web) -> None:
-    """There are none in HTTP/1.0 (RFC 9110, 15.2), so a client would not know what it is."""
+    """Interim answers with HTTP/1.0 are dropped, since it has none (RFC 9110, 15.2)."""
     with persistent(partial(hint_and_answer, version=b"1.0")) as upstream:
         web.tell(leading(upstream.url))
         assert web.raw(LAST).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-# --- answers that are cut ----------------------------------------------------------------------
+# --- incomplete answers ----------------------------------------------------------------------
 
 IN_CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"
 UNTIL_CLOSED = b"HTTP/1.1 200 OK\r\n\r\nhalf"
@@ -216,19 +216,22 @@ FOR_OLD = b"GET / HTTP/1.0\r\n\r\n"
 
 
 def half(call: Call, begun: bytes) -> bool:
-    """Begin an answer, and go on when the proxy has closed its side."""
+    """Begin an answer, and wait until the proxy closes the connection."""
     call.sock.sendall(begun)
     return until_gone(call)
 
 
 def read_strictly(client: socket.socket) -> bytes:
-    """Return what comes until the other side closes in order; raise ConnectionResetError."""
+    """Return the data until a normal close; raise ConnectionResetError for a reset."""
     return b"".join(iter(lambda: client.recv(65536), b""))
 
 
 @pytest.mark.parametrize("begun", [IN_CHUNKS, UNTIL_CLOSED], ids=["chunked", "until closed"])
-def test_silence_in_an_answer_cuts_it_visibly(web: Web, begun: bytes) -> None:
-    """For HTTP/1.0 by a reset, since the end of the connection would be that of the answer."""
+def test_a_silent_upstream_gives_an_incomplete_answer(web: Web, begun: bytes) -> None:
+    """If the upstream is silent within a body, the client's answer is visibly incomplete.
+
+    For HTTP/1.0 that needs a reset, since a normal close would end the answer.
+    """
     with persistent(lambda call: half(call, begun)) as upstream, connected(web) as client:
         web.tell(leading(upstream.url))
         client.sendall(FOR_OLD)
@@ -237,8 +240,8 @@ def test_silence_in_an_answer_cuts_it_visibly(web: Web, begun: bytes) -> None:
         assert not web.raw(LAST).endswith(b"0\r\n\r\n")
 
 
-def test_an_upstream_that_breaks_off_resets_what_is_http_1_0(web: Web) -> None:
-    """Half an answer does not end in order."""
+def test_an_upstream_that_fails_resets_http_1_0_clients(web: Web) -> None:
+    """If the upstream fails within a body, an HTTP/1.0 client gets a reset."""
     may_break = threading.Event()
 
     def answer(call: Call) -> bool:
@@ -255,8 +258,8 @@ def test_an_upstream_that_breaks_off_resets_what_is_http_1_0(web: Web) -> None:
             read_strictly(client)
 
 
-def test_a_client_that_half_closes_sees_the_cut(web: Web) -> None:
-    """It counts as gone; should it read on, what it has does not look whole."""
+def test_a_client_that_half_closes_gets_a_reset(web: Web) -> None:
+    """A client that half-closes counts as disconnected, and gets a reset."""
     with persistent(lambda call: half(call, IN_CHUNKS)) as upstream, connected(web) as client:
         web.tell(leading(upstream.url))
         client.sendall(FOR_OLD)
@@ -266,8 +269,8 @@ def test_a_client_that_half_closes_sees_the_cut(web: Web) -> None:
             read_strictly(client)
 
 
-def test_chunks_over_the_limit_do_not_end_an_answer(open_web: Web) -> None:
-    """A request that is given up while its answer flows leaves that without its end."""
+def test_a_body_over_the_limit_leaves_the_answer_incomplete(open_web: Web) -> None:
+    """If a body exceeds the limit while its answer is sent, the answer stays incomplete."""
     with persistent(lambda call: half(call, UNTIL_CLOSED)) as upstream:
         open_web.tell(leading(upstream.url))
         with connected(open_web) as client:
@@ -277,8 +280,8 @@ def test_chunks_over_the_limit_do_not_end_an_answer(open_web: Web) -> None:
             assert read_all(client) == b""
 
 
-def test_a_stop_cuts_visibly_and_silence_is_told_in_our_words() -> None:
-    """The log says what was wrong with an answer; one that a stop cuts is reset."""
+def test_a_stop_resets_answers_and_silence_is_logged() -> None:
+    """A stop resets an answer in progress. The log gives the reason for a silent upstream."""
     web = Web(idle_timeout_s=1.0, shutdown_grace_s=2.0)
     with contextlib.ExitStack() as stack:
         stack.callback(web.process.kill)
@@ -332,8 +335,8 @@ def _drip(call: Call) -> bool:
     ],
 )
 @pytest.mark.parametrize("piece_bytes", [1, 7, 10_000])
-def test_requests_follow_each_other(web: Web, first: bytes, piece_bytes: int) -> None:
-    """However a request is cut, the next one on its connection begins where it ends."""
+def test_requests_on_one_connection_are_separated(web: Web, first: bytes, piece_bytes: int) -> None:
+    """Requests on one connection are separated correctly, however their bytes arrive."""
     with persistent(_echo) as upstream:
         web.tell(leading(upstream.url))
         with connected(web) as client:
@@ -354,13 +357,13 @@ def _echo(call: Call) -> None:
     call.say(call.line.encode() + b" " + body)
 
 
-# --- clients that dawdle ---------------------------------------------------------------------
+# --- slow clients ----------------------------------------------------------------------------
 
 
 def test_many_silent_clients_delay_nobody() -> None:
-    """500 that say nothing, half a head or half a body do not keep the next from its answer.
+    """500 clients that send nothing, half a header or half a body do not delay the next.
 
-    Its time is shorter than any after which one of them is given up.
+    The next request has a shorter timeout than any after which a slow client is disconnected.
     """
     web = Web()
     with persistent(Call.say) as upstream, contextlib.ExitStack() as stack:
@@ -380,8 +383,8 @@ STALLED = [
 
 
 @pytest.mark.parametrize("request_", STALLED, ids=["small", "large", "chunked"])
-def test_a_client_that_stalls_in_its_body_is_told_so(web: Web, request_: bytes) -> None:
-    """It is the one who was silent, and what it holds is given back."""
+def test_a_client_that_stalls_in_its_body_gets_408(web: Web, request_: bytes) -> None:
+    """A client that stops within its body gets a 408, and its request ends."""
     with persistent(until_gone) as upstream, connected(web) as client:
         web.tell(leading(upstream.url))
         client.sendall(request_)
@@ -392,8 +395,8 @@ def test_a_client_that_stalls_in_its_body_is_told_so(web: Web, request_: bytes) 
         wait_until(lambda: web.metric(IN_FLIGHT) == 0, 10, "nothing in flight")
 
 
-def test_a_client_that_drips_its_small_body_is_ended(web: Web) -> None:
-    """However steadily it drips, the time is that of the whole."""
+def test_a_client_that_sends_its_body_slowly_gets_408(web: Web) -> None:
+    """A client that sends a small body too slowly gets a 408: the limit is for the whole body."""
     with persistent(until_gone) as upstream, connected(web) as client:
         web.tell(leading(upstream.url))
         client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n")
@@ -407,16 +410,16 @@ def test_a_client_that_drips_its_small_body_is_ended(web: Web) -> None:
         assert time.monotonic() < until
 
 
-def test_a_client_that_waits_for_leave_was_not_silent(web: Web) -> None:
-    """Who is told nothing after Expect hears that it was Prometheus."""
+def test_a_client_that_waits_for_100_continue_gets_504(web: Web) -> None:
+    """If the upstream does not answer Expect: 100-continue, the client gets a 504, not a 408."""
     with persistent(until_gone) as upstream:
         web.tell(leading(upstream.url))
         head = STALLED[1].partition(b"\r\n\r\n")[0]
         assert web.raw(head + b"\r\nExpect: 100-continue\r\n\r\n").startswith(b"HTTP/1.1 504 ")
 
 
-def test_a_client_that_reads_none_of_our_own_answers_is_ended(web: Web) -> None:
-    """Nobody holds a place by asking, and asking, and never reading."""
+def test_a_client_that_reads_no_answers_is_disconnected(web: Web) -> None:
+    """A client that sends many requests and reads no answers is disconnected."""
     with connected(web) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(20)
@@ -424,8 +427,8 @@ def test_a_client_that_reads_none_of_our_own_answers_is_ended(web: Web) -> None:
             client.sendall(b"GET /_elector/metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 1_000_000)
 
 
-def test_clients_that_vanish_are_found_by_tcp() -> None:
-    """What the web process accepts has keep-alive on, long before the system's two hours."""
+def test_tcp_keep_alive_is_enabled() -> None:
+    """Accepted connections have TCP keep-alive, far below the system's two hours."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(listen("127.0.0.1", 0))
         stack.enter_context(socket.create_connection(listener.getsockname()))
@@ -434,8 +437,8 @@ def test_clients_that_vanish_are_found_by_tcp() -> None:
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 60
 
 
-def test_half_a_head_is_not_waited_for_long(web: Web) -> None:
-    """A client that drips its head is cut off, however steadily it drips."""
+def test_a_client_that_sends_its_header_slowly_is_disconnected(web: Web) -> None:
+    """A client that sends its header slowly is disconnected."""
     with connected(web) as client, contextlib.suppress(ConnectionError):
         begun = time.monotonic()
         client.sendall(GET[:-2] + b"X: ")
@@ -448,12 +451,12 @@ def test_half_a_head_is_not_waited_for_long(web: Web) -> None:
     assert time.monotonic() < begun + 30
 
 
-# --- what is closed, and opened by flags -----------------------------------------------------
+# --- flags -----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def open_web() -> Iterator[Web]:
-    """Serve with the admin paths open and a limit on bodies."""
+    """Run a web process with open admin paths and a limit on bodies."""
     web = Web(proxy_admin=True, max_body_bytes=1000)
     yield web
     said = web.stop()
@@ -462,7 +465,7 @@ def open_web() -> Iterator[Web]:
 
 @pytest.fixture
 def drained(open_web: Web) -> Iterator[Persistent]:
-    """Serve as an upstream that reads chunks."""
+    """Run an upstream that reads chunked bodies."""
     with persistent(drain) as upstream:
         open_web.tell(leading(upstream.url))
         yield upstream
@@ -470,7 +473,7 @@ def drained(open_web: Web) -> Iterator[Persistent]:
 
 @pytest.mark.parametrize("path", ["/-/quit", "/-/reload", "/api/v1/admin/tsdb/snapshot"])
 def test_admin_paths_can_be_opened(open_web: Web, path: str) -> None:
-    """With --api-proxy-admin they pass as all others do."""
+    """With --api-proxy-admin, admin paths are forwarded."""
     with persistent(Call.say) as upstream:
         open_web.tell(leading(upstream.url))
         assert open_web.get(path, method="POST").ok
@@ -478,7 +481,7 @@ def test_admin_paths_can_be_opened(open_web: Web, path: str) -> None:
 
 
 def test_a_body_of_known_length_over_the_limit_is_413(open_web: Web, drained: Persistent) -> None:
-    """It is refused before anyone is asked."""
+    """A Content-Length above the limit is a 413 before the upstream is asked."""
     answered = open_web.raw(POST + b"Content-Length: 1001\r\n\r\n" + b"x" * 1001)
     assert answered.startswith(b"HTTP/1.1 413 ")
     assert drained.calls == []
@@ -486,14 +489,14 @@ def test_a_body_of_known_length_over_the_limit_is_413(open_web: Web, drained: Pe
 
 @pytest.mark.parametrize("size", [1001, 1_000_000])
 def test_chunks_over_the_limit_are_413(open_web: Web, drained: Persistent, size: int) -> None:
-    """It is refused when there are too many, and the upstream never has the whole."""
+    """A chunked body above the limit is a 413."""
     chunk = b"%x\r\n%b\r\n" % (size // 2 + 1, b"x" * (size // 2 + 1))
     head = POST + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     assert open_web.raw(head + chunk + chunk + b"0\r\n\r\n").startswith(b"HTTP/1.1 413 ")
 
 
 def test_bodies_up_to_the_limit_pass(open_web: Web, drained: Persistent) -> None:
-    """The limit itself is allowed."""
+    """A body of exactly the limit is forwarded."""
     head = POST + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     assert open_web.raw(head + b"3e8\r\n" + b"x" * 1000 + b"\r\n0\r\n\r\n").startswith(
         b"HTTP/1.1 200 "
@@ -501,7 +504,7 @@ def test_bodies_up_to_the_limit_pass(open_web: Web, drained: Persistent) -> None
 
 
 def test_without_the_proxy_everything_else_is_404() -> None:
-    """Without --api-proxy-enabled there is nothing but our own routes, and the hint."""
+    """Without --api-proxy-enabled, other paths are a 404 that names the flag."""
     web = Web(proxy_enabled=False)
     web.tell(leading(f"http://127.0.0.1:{free_port()}"))
     answer = web.get("/api/v1/query")
@@ -519,7 +522,7 @@ def test_without_the_proxy_everything_else_is_404() -> None:
      "/_elector/nothing", "/./_elector/", "http://elsewhere/_elector/leader"],
 )  # fmt: skip
 def test_our_own_paths_never_reach_prometheus(web: Web, path: str) -> None:
-    """However it is written, what is under /_elector/ is ours."""
+    """Paths under /_elector/ are never forwarded, in any notation."""
     with persistent(Call.say) as upstream:
         web.tell(leading(upstream.url))
         web.raw(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
@@ -529,15 +532,15 @@ def test_our_own_paths_never_reach_prometheus(web: Web, path: str) -> None:
 @pytest.mark.parametrize(
     ("tell", "code"), [(lambda: leading("http://127.0.0.1:1"), 200), (lambda: FOLLOWER, 503)]
 )
-def test_is_leader_says_it_by_its_status(web: Web, tell: Callable[[], Any], code: int) -> None:
-    """200 on the leader, 503 elsewhere."""
+def test_is_leader_is_200_only_on_the_leader(web: Web, tell: Callable[[], Any], code: int) -> None:
+    """/_elector/is-leader is a 200 on the leader, and a 503 elsewhere."""
     web.tell(tell())
     assert web.get("/_elector/is-leader").status_code == code
     assert web.get("/_elector/is-leader", method="HEAD").status_code == code
 
 
-def test_is_leader_does_not_lie_when_stale(web: Web) -> None:
-    """A leader that has said nothing for long is none."""
+def test_is_leader_is_503_for_a_stale_snapshot(web: Web) -> None:
+    """With a stale snapshot, /_elector/is-leader is a 503."""
     web.tell(leading("http://127.0.0.1:1"), age_s=60.0)
     assert web.get("/_elector/is-leader").status_code == 503
 
@@ -545,8 +548,8 @@ def test_is_leader_does_not_lie_when_stale(web: Web) -> None:
 # --- the end of the process ------------------------------------------------------------------
 
 
-def test_a_stop_lets_requests_end_and_connections_go() -> None:
-    """What is under way is answered, and told that it is the last; idle clients are hung up on."""
+def test_a_stop_finishes_requests_and_closes_idle_clients() -> None:
+    """At a stop, requests in flight are answered with Connection: close; idle ones are closed."""
     may_answer = threading.Event()
 
     def answer(call: Call) -> None:
@@ -570,8 +573,8 @@ def test_a_stop_lets_requests_end_and_connections_go() -> None:
         assert "Traceback" not in web.stop()
 
 
-def test_a_client_that_never_closes_is_left(web: Web) -> None:
-    """After the last answer on a connection, the client's end is waited for, but not for ever."""
+def test_a_client_that_never_closes_is_disconnected(web: Web) -> None:
+    """After the last answer, the proxy waits for the client's close only for a limited time."""
     with persistent(Call.say) as upstream, connected(web) as client:
         web.tell(leading(upstream.url))
         client.sendall(LAST)
@@ -582,5 +585,5 @@ def test_a_client_that_never_closes_is_left(web: Web) -> None:
 
 
 def _peers(process: psutil.Process) -> set[int]:
-    """Return the ports of the other sides of its connections."""
+    """Return the remote ports of the connections of a process."""
     return {getattr(each.raddr, "port", 0) for each in process.net_connections()}

@@ -1,4 +1,4 @@
-"""The proxy's counters add up over workers, those that have ended included."""
+"""The proxy's counters are the sum over all workers, also over those that have ended."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from wrapper.proxy.proxy_counters import DURATION_BUCKETS, CountedRequest, Proxy
 
 
 def work(counters: ProxyCounters, slot: int, requests: int) -> None:
-    """Count as the worker of a slot does."""
+    """Count requests as the worker of a slot does."""
     counters.use(slot)
     for _ in range(requests):
         counters.begin()
@@ -16,7 +16,7 @@ def work(counters: ProxyCounters, slot: int, requests: int) -> None:
 
 
 def test_workers_add_up() -> None:
-    """Whoever is asked knows what each has counted."""
+    """The totals are the sums of all workers."""
     counters = ProxyCounters(slots=3)
     work(counters, counters.reserve(), 3)
     work(counters, counters.reserve(), 4)
@@ -26,7 +26,10 @@ def test_workers_add_up() -> None:
 
 
 def test_a_dead_workers_requests_are_not_in_flight() -> None:
-    """What it has counted stays, and its successor goes on in its slot."""
+    """When a worker dies, its counts stay, and its requests are no longer in flight.
+
+    Its successor uses the same slot.
+    """
     counters = ProxyCounters(slots=2)
     slot = counters.reserve()
     work(counters, slot, 2)
@@ -40,7 +43,7 @@ def test_a_dead_workers_requests_are_not_in_flight() -> None:
 
 
 def test_each_worker_has_a_slot_of_its_own() -> None:
-    """A slot given up is free again; when there are more workers than slots, the last is shared."""
+    """Each worker gets a free slot; if there are more workers, they share the last one."""
     counters = ProxyCounters(slots=3)
     assert [counters.reserve() for _ in range(4)] == [0, 1, 2, 2]
     counters.give_up(1)
@@ -53,8 +56,10 @@ def test_each_worker_has_a_slot_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("method", "label"), [(b"PATCH", "PATCH"), (b"GET", "GET"), (b"X", "other")]
 )
-def test_every_label_has_its_place(code: int, target: str, method: bytes, label: str) -> None:
-    """Code, method and target come back as they were counted."""
+def test_every_combination_of_labels_is_counted(
+    code: int, target: str, method: bytes, label: str
+) -> None:
+    """Each combination of code, method and target is counted under its labels."""
     counters = ProxyCounters()
     counters.begin()
     counters.end(code, method, target)
@@ -65,7 +70,7 @@ def test_every_label_has_its_place(code: int, target: str, method: bytes, label:
     ("seconds", "bucket"), [(0.0, 0), (0.001, 0), (0.0011, 1), (60.0, 14), (61.0, 15), (-1.0, 0)]
 )
 def test_durations_fall_into_buckets(seconds: float, bucket: int) -> None:
-    """A bucket's bound belongs to it; what is longer than all bounds is counted too."""
+    """A duration is counted in the first bucket whose bound is not less, or in the last one."""
     counters = ProxyCounters()
     counters.begin()
     counters.end(200, b"GET", "local", seconds)

@@ -1,4 +1,4 @@
-"""What an exchange that was given up leaves in the memory of the proxy."""
+"""Memory of the proxy after an exchange that was given up."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from wrapper.proxy.upload import Upload
 @pytest.mark.parametrize(
     ("give_up", "kind"), [(Exchange.client_has_gone, ClientGone), (Exchange.is_silent, Refused)]
 )
-def test_an_exchange_that_was_given_up_does_not_stay(
+def test_an_exchange_that_was_given_up_is_freed(
     monkeypatch: pytest.MonkeyPatch, give_up: Callable[[Exchange], None], kind: type[Exception]
 ) -> None:
-    """Its request would stay with the error."""
+    """An exchange that was given up, and its request, do not stay in memory with the error."""
     monkeypatch.setattr(client_connection, "socket", gevent.socket)  # as in the web process
 
     def exchanged() -> None:
@@ -37,7 +37,7 @@ def test_an_exchange_that_was_given_up_does_not_stay(
 
 
 def _exchange(give_up: Callable[[Exchange], None]) -> None:
-    """Forward a request to an upstream that does not answer, and give it up."""
+    """Forward a request to an upstream that does not answer, and give the exchange up."""
     ours, theirs = gevent.socket.socketpair()
     upstream, prometheus = gevent.socket.socketpair()
     with ours, theirs, upstream, prometheus:

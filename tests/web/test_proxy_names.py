@@ -1,4 +1,4 @@
-"""A name server that hangs keeps nobody waiting who does not need it."""
+"""Host names of upstreams: a DNS server that hangs delays only requests that need it."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ IN_FLIGHT = "prometheus_elector_proxy_requests_in_flight"
 
 
 def run_first(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have each Python that is started from now on run this first."""
+    """Make each Python process that starts from now on run this code first."""
     (folder / "sitecustomize.py").write_text(text)
     monkeypatch.setenv("PYTHONPATH", str(folder))
 
 
 @pytest.fixture
 def _hanging_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the web process look up names under .hangs for ever."""
+    """Make lookups of names under .hangs hang in the web process."""
     run_first(HANGING, tmp_path, monkeypatch)
 
 
 @pytest.mark.usefixtures("_hanging_names")
-def test_a_hanging_name_server_holds_up_no_other(tmp_path: Path) -> None:
-    """While many wait for names of peers and leaders, an address is asked, a password judged."""
+def test_a_hanging_name_server_does_not_block_others(tmp_path: Path) -> None:
+    """While requests wait for names, others are forwarded, and passwords are checked."""
     peers = tuple(f"http://peer-{number}.hangs:1" for number in range(12))
     options: dict[str, Any] = {"service_name": "hangs", "connect_timeout_s": 2.0, "peers": peers}
     with running(Protected(tmp_path, USERS, **options)) as web, persistent(Call.say) as upstream:
@@ -75,8 +75,11 @@ def _many_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_many_addresses")
-def test_the_limit_on_connecting_is_on_all_addresses(tmp_path: Path) -> None:
-    """Each of several could take it all, and the kernel's own limit is two minutes."""
+def test_the_connect_timeout_is_for_all_addresses(tmp_path: Path) -> None:
+    """The connect timeout is for all addresses of a name together.
+
+    One after the other they would take 30 s; the kernel's own limit is two minutes.
+    """
     options: dict[str, Any] = {"service_name": "many.test", "connect_timeout_s": 1.0}
     with ExitStack() as full, running(Protected(tmp_path, USERS, **options)) as web:
         port = free_port()
@@ -89,7 +92,7 @@ def test_the_limit_on_connecting_is_on_all_addresses(tmp_path: Path) -> None:
 
 
 def _fill(stack: ExitStack, address: str, port: int) -> None:
-    """Listen there, and take in so many that the next connection waits."""
+    """Listen at this address, and fill the backlog, so that the next connection waits."""
     listener = stack.enter_context(socket.create_server((address, port), backlog=0))
     for _ in range(4):
         sock = stack.enter_context(socket.socket())
@@ -98,16 +101,16 @@ def _fill(stack: ExitStack, address: str, port: int) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_a_name_is_found_and_an_address_taken(host: str, web: Web) -> None:
-    """Both lead to the same upstream."""
+def test_names_and_addresses_are_supported(host: str, web: Web) -> None:
+    """The upstream's URL may have a host name or an IPv4 address."""
     with persistent(Call.say) as upstream:
         web.tell(leading(upstream.url.replace("127.0.0.1", host)))
         assert web.get("/").text == "hello"
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
-def test_an_address_of_ipv6_is_taken(web: Web) -> None:
-    """As it stands in a URL."""
+def test_ipv6_addresses_are_supported(web: Web) -> None:
+    """The upstream's URL may have an IPv6 address."""
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
         thread = threading.Thread(target=_answer_one, args=(listener,))
         thread.start()

@@ -1,4 +1,4 @@
-"""For any request, an answer through the proxy is the answer without it, and so is the request."""
+"""Property test: request and answer through the proxy are the same as without it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.web.conftest import Web, leading
 from tests.web.upstreams import Call, Persistent, persistent
 
-# Of the connection, or, like Content-Length and Transfer-Encoding, of its framing.
+# Fields of the connection, and of the framing, like Content-Length and Transfer-Encoding.
 HOP_BY_HOP = {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te",
               "proxy-connection", "trailer", "transfer-encoding", "upgrade", "content-length",
               "date", "server"}  # fmt: skip
@@ -43,7 +43,7 @@ BODIES = st.one_of(st.just(b""), st.binary(max_size=64), st.integers(1, 300_000)
 
 @dataclass(frozen=True)
 class Case:
-    """A request, its body in pieces if it goes in chunks, and the answer to it."""
+    """A request, with its body in pieces if it is chunked, and the answer to it."""
 
     method: str
     target: str
@@ -71,7 +71,7 @@ CASES = st.builds(
 
 
 class Told:
-    """Answers as the case says, and keeps the request as it came."""
+    """Answers as the case defines, and records the request."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
@@ -79,7 +79,7 @@ class Told:
         self.body = b""
 
     def __call__(self, call: Call) -> bool:
-        """Read the whole request, then answer it."""
+        """Read the complete request, then answer it."""
         self.head, self.body = call.head, body_of(call)
         case = self.case
         fields = [*case.answer_fields, ("Connection", "X-Named")]
@@ -102,7 +102,7 @@ class Told:
 
 
 def body_of(call: Call) -> bytes:
-    """Return a request's body, read to its end."""
+    """Return the complete body of a request."""
     fields = dict(fields_of(call.head))
     if "transfer-encoding" not in fields:
         return _read(call, call.rest, int(fields.get("content-length", 0)))
@@ -119,7 +119,7 @@ def body_of(call: Call) -> bytes:
 
 
 def _read(call: Call, data: bytes, wanted: int) -> bytes:
-    """Return these bytes and what comes, until there are as many as wanted."""
+    """Return these bytes and the next ones, until there are as many as wanted."""
     while len(data) < wanted:
         piece = call.sock.recv(65536)
         assert piece, data
@@ -128,14 +128,14 @@ def _read(call: Call, data: bytes, wanted: int) -> bytes:
 
 
 def fields_of(head: bytes) -> list[tuple[str, str]]:
-    """Return the fields of a head, names in lower case."""
+    """Return the fields of a header, with names in lower case."""
     lines = head.decode("latin-1").split("\r\n")[1:]
     pairs = (line.partition(":") for line in lines)
     return [(name.lower(), value.strip(" \t")) for name, _, value in pairs]
 
 
 def asked(url: str, case: Case) -> tuple[object, ...]:
-    """Return what a client sees of the answer: status, end-to-end fields and body."""
+    """Send the request; return status, end-to-end fields and body of the answer."""
     parts = urlsplit(url)
     client = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
     client.putrequest(case.method, case.target, skip_accept_encoding=True)
@@ -153,14 +153,14 @@ def asked(url: str, case: Case) -> tuple[object, ...]:
 
 
 def end_to_end(fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the fields that have to cross, those that Connection names left out."""
+    """Return the end-to-end fields, without those that Connection names."""
     pairs = [(name.lower(), value.strip(" \t")) for name, value in fields]
     return [pair for pair in pairs if pair[0] not in HOP_BY_HOP | {"x-named"}]
 
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[Persistent]:
-    """Serve as an upstream that each example tells what to answer."""
+    """Run an upstream whose answer each example sets."""
     with persistent(Call.say) as server:
         yield server
 
@@ -168,7 +168,10 @@ def upstream() -> Iterator[Persistent]:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(case=CASES)
 def test_direct_and_proxied_are_equal(shared_web: Web, upstream: Persistent, case: Case) -> None:
-    """Status, end-to-end fields and body of the answer; target, fields and body of the request."""
+    """Request and answer are equal with and without the proxy, for any case.
+
+    They are compared by status, target, end-to-end fields and body.
+    """
     shared_web.tell(leading(upstream.url))
     direct, proxied = Told(case), Told(case)
     upstream.answer = direct
@@ -181,5 +184,5 @@ def test_direct_and_proxied_are_equal(shared_web: Web, upstream: Persistent, cas
 
 
 def crossing(told: Told) -> list[tuple[str, str]]:
-    """Return the fields of a request that have to arrive as they were sent."""
+    """Return the fields of a request that must arrive unchanged."""
     return sorted(pair for pair in fields_of(told.head) if pair[0] not in ADDED)

@@ -1,4 +1,4 @@
-"""Several workers are one server: whichever answers, the figures are those of all."""
+"""Several workers act as one server, and each one exposes the metrics of all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IN_FLIGHT = "prometheus_elector_proxy_requests_in_flight"
 
 @pytest.fixture
 def web() -> Iterator[Web]:
-    """Serve with three workers."""
+    """Run a web process with three workers."""
     web = Web(workers=3)
     yield web
     web.stop()
@@ -36,8 +36,11 @@ def _never(call: Call) -> bool:
     return True
 
 
-def test_figures_are_those_of_all_workers(web: Web) -> None:
-    """Each request is counted once, and every worker says so, also after some have been killed."""
+def test_metrics_are_those_of_all_workers(web: Web) -> None:
+    """Each request is counted once, and every worker exposes the total.
+
+    This also holds after workers were killed.
+    """
     with persistent(Call.say) as upstream:
         web.tell(leading(upstream.url))
         for number in range(1, 61):
@@ -52,7 +55,7 @@ def test_figures_are_those_of_all_workers(web: Web) -> None:
 
 
 def test_a_killed_workers_requests_are_not_in_flight(web: Web) -> None:
-    """What it was at work on has ended with it."""
+    """When a worker is killed, its requests are no longer in flight."""
     with persistent(_never) as upstream:
         web.tell(leading(upstream.url))
         clients = [_ask(web) for _ in range(12)]

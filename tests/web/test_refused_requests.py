@@ -1,4 +1,4 @@
-"""Requests that are refused by their form: those that are too long, or say two things."""
+"""Requests with a header that is too long, or that is ambiguous: they are refused."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _SMUGGLED = b"GET /-/quit HTTP/1.1\r\nHost: a\r\n\r\n"
     ],
     ids=["target", "all", "one field", "many fields"],
 )
-def test_a_head_has_a_limit(web: Web, head: bytes) -> None:
-    """What is too large is refused, and nothing of it reaches Prometheus."""
+def test_a_header_over_the_limit_is_refused(web: Web, head: bytes) -> None:
+    """A header that is too large is refused, and nothing reaches Prometheus."""
     with persistent(Call.say) as upstream:
         web.tell(leading(upstream.url))
         assert web.raw(head).split(b" ", 2)[1] in (b"414", b"431")
@@ -90,8 +90,8 @@ def test_a_head_has_a_limit(web: Web, head: bytes) -> None:
         b"\x16\x03\x01\x00\xa5\x01\x00\x00\r\n\r\n",
     ],
 )
-def test_what_says_two_things_is_refused(web: Web, request_: bytes) -> None:
-    """No part of it reaches Prometheus, nothing after it is taken for a request."""
+def test_ambiguous_requests_are_refused(web: Web, request_: bytes) -> None:
+    """An ambiguous request is refused, and the bytes after it do not count as a request."""
     with persistent(Call.say) as upstream:
         web.tell(leading(upstream.url))
         answered = web.raw(request_ + _SMUGGLED)
@@ -115,7 +115,7 @@ def test_what_says_two_things_is_refused(web: Web, request_: bytes) -> None:
     ],
 )
 def test_malformed_chunks_are_refused(web: Web, body: bytes) -> None:
-    """A body that could end in two places ends the connection, on both sides."""
+    """A malformed chunked body is refused, and ends both connections."""
     with persistent(drain) as upstream:
         web.tell(leading(upstream.url))
         answered = web.raw(_POST + b"Transfer-Encoding: chunked\r\n\r\n" + body + _SMUGGLED)
@@ -124,8 +124,8 @@ def test_malformed_chunks_are_refused(web: Web, body: bytes) -> None:
         assert all(b"quit" not in call.head for call in upstream.calls)
 
 
-def test_a_flood_of_refused_requests_does_not_flood_the_log() -> None:
-    """A few lines for each status; each client has its answer."""
+def test_refused_requests_are_logged_only_a_few_times() -> None:
+    """Every refused request is answered, but only the first few per status are logged."""
     web = Web()
     try:
         for _ in range(3 * FIRST):

@@ -1,4 +1,4 @@
-"""1,000 clients that dawdle: everybody else is answered, and all is given back."""
+"""1,000 slow clients: others are answered, and all resources are freed."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ BEGUN = {
     "half a body": GET.replace(b"GET", b"POST") + b"Content-Length: 60000\r\n\r\n" + b"a" * 50_000,
 }
 LARGE = bytes(1 << 20)
-KEPT = 128  # connections to Prometheus, for the next requests
+KEPT = 128  # connections to Prometheus that are kept for the next requests
 
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[Persistent]:
-    """Serve as an upstream whose answers are large."""
+    """Run an upstream with large answers."""
     with persistent(lambda call: call.say(LARGE if "large" in call.line else b"hello")) as server:
         yield server
 
 
 @contextlib.contextmanager
 def running(upstream: Persistent, descriptors: str) -> Iterator[Web]:
-    """Run a web process with this limit of descriptors: what it has, and what it may have."""
+    """Run a web process with this soft and hard limit of descriptors."""
     web = Web(run_by=("prlimit", f"--nofile={descriptors}"))
     web.tell(leading(upstream.url))
     try:
@@ -48,24 +48,24 @@ def running(upstream: Persistent, descriptors: str) -> Iterator[Web]:
 
 
 def dawdling(web: Web, stack: contextlib.ExitStack, begun: bytes) -> None:
-    """Connect a client that sends this and then nothing, and reads nothing."""
+    """Connect a client that sends this, and then neither sends nor reads."""
     client = stack.enter_context(socket.socket())
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.settimeout(0.2)
-    with contextlib.suppress(OSError):  # its place may have been given to another
+    with contextlib.suppress(OSError):  # it may have been disconnected in favour of another
         client.connect(web.address)
         client.sendall(begun)
 
 
 def is_answering(web: Web) -> bool:
-    """Ask for what a kubelet, a page, a Prometheus and a client of the leader ask for."""
+    """Return whether health, status, metrics and the proxy answer."""
     paths = ("/_elector/healthz", "/_elector/status", "/_elector/metrics", "/")
     return all(web.get(path).ok for path in paths)
 
 
-def test_many_that_send_slowly_keep_nobody_waiting(upstream: Persistent) -> None:
-    """Nothing, half a head, a long one, half a body: descriptors and memory have limits."""
+def test_clients_that_send_slowly_do_not_block_others(upstream: Persistent) -> None:
+    """Clients that stop within a request do not delay others, and take limited memory."""
     with running(upstream, "256:4096") as web, contextlib.ExitStack() as stack:
         process = psutil.Process(web.process.pid)
         assert is_answering(web)
@@ -80,8 +80,8 @@ def test_many_that_send_slowly_keep_nobody_waiting(upstream: Persistent) -> None
         assert is_answering(web)
 
 
-def test_many_that_read_nothing_keep_nobody_waiting(upstream: Persistent) -> None:
-    """What is held of their answers has a limit, and Prometheus is asked no further."""
+def test_clients_that_do_not_read_do_not_block_others(upstream: Persistent) -> None:
+    """Clients that do not read their answers do not delay others, and take limited memory."""
     with running(upstream, "256:4096") as web, contextlib.ExitStack() as stack:
         process = psutil.Process(web.process.pid)
         assert is_answering(web)
@@ -94,8 +94,8 @@ def test_many_that_read_nothing_keep_nobody_waiting(upstream: Persistent) -> Non
         wait_until(lambda: process.num_fds() <= descriptors + KEPT, 20, "all is given back")
 
 
-def test_few_descriptors_are_shared_out(upstream: Persistent) -> None:
-    """Where 256 is all that there is, those that dawdle give way."""
+def test_slow_clients_are_disconnected_for_others(upstream: Persistent) -> None:
+    """If only 256 descriptors are available, slow clients are disconnected for others."""
     with running(upstream, "256:256") as web, contextlib.ExitStack() as stack:
         for number in range(CLIENTS):
             begun = [b"", GET.replace(b"/ ", b"/large ", 1) + b"\r\n"][number % 2]
@@ -103,8 +103,8 @@ def test_few_descriptors_are_shared_out(upstream: Persistent) -> None:
         assert is_answering(web)
 
 
-def test_requests_in_a_row_do_not_go_before_others(upstream: Persistent) -> None:
-    """A client that sends a thousand at once waits between them as others do."""
+def test_pipelined_requests_do_not_block_others(upstream: Persistent) -> None:
+    """A client that pipelines 1,000 requests does not delay another client's request."""
     with running(upstream, "4096:4096") as web, contextlib.ExitStack() as stack:
         dawdling(web, stack, b"GET /_elector/metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 1000)
         process = psutil.Process(web.process.pid)
@@ -113,8 +113,11 @@ def test_requests_in_a_row_do_not_go_before_others(upstream: Persistent) -> None
         assert sum(process.cpu_times()[:2]) - before < 0.5
 
 
-def test_what_waiting_clients_hold_has_a_limit() -> None:
-    """The one that holds most is cut off; for a place, the one that was waited for longest."""
+def test_data_of_waiting_clients_is_limited() -> None:
+    """Above the limit, the client with the most data is disconnected.
+
+    For a new client, the one that has waited longest is disconnected.
+    """
     pairs = [socket.socketpair() for _ in range(3)]
     clients = [Client(ours, "", "http") for ours, _ in pairs]
     waiting = WaitingClients(most_bytes=100)
@@ -123,7 +126,7 @@ def test_what_waiting_clients_hold_has_a_limit() -> None:
             stack.enter_context(waiting.wait(client))
             waiting.set_size(client, size)
         assert pairs[2][1].recv(1) == b""
-        waiting.set_size(clients[2], 1000)  # which has gone
+        waiting.set_size(clients[2], 1000)  # it was disconnected
         waiting.set_size(clients[0], 45)
         assert waiting.hang_up_longest()
         assert pairs[0][1].recv(1) == b""
@@ -136,8 +139,11 @@ def test_what_waiting_clients_hold_has_a_limit() -> None:
         each.close()
 
 
-def test_the_first_bytes_of_a_head_count_already() -> None:
-    """Nobody holds more than the limit by one piece and silence."""
+def test_the_first_bytes_of_a_header_count_for_the_limit() -> None:
+    """The first bytes of a header count for the limit.
+
+    No client can exceed it with one piece of a header.
+    """
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.settimeout(5)

@@ -1,4 +1,4 @@
-"""Snapshots reach the reader whole, newest first, and old ones are known as such."""
+"""Snapshots in shared memory: a reader gets the newest complete one, and detects stale ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from wrapper.base.snapshot_channel import (
 )
 from wrapper.model.snapshot import Snapshot
 
-# Publishes, as fast as it can, snapshots of changing length whose fields all say the same number.
+# Publishes snapshots of changing length without a pause; their fields all contain the same number.
 HAMMER = """
 import sys
 from dataclasses import replace
@@ -47,7 +47,7 @@ while True:
 
 @pytest.fixture
 def writer() -> Iterator[SnapshotWriter]:
-    """Open a memfd for one test."""
+    """Open a snapshot channel for one test."""
     made = SnapshotWriter()
     yield made
     made.close()
@@ -55,19 +55,19 @@ def writer() -> Iterator[SnapshotWriter]:
 
 @pytest.fixture
 def reader(writer: SnapshotWriter) -> SnapshotReader:
-    """Read what the writer publishes."""
+    """Return a reader for the writer's snapshots."""
     return SnapshotReader(writer.fileno())
 
 
 def test_nothing_published_reads_as_none(reader: SnapshotReader) -> None:
-    """Before the first snapshot there is none."""
+    """Before the first snapshot, a read returns None."""
     assert reader.read() is None
 
 
-def test_a_snapshot_arrives_as_it_was_published(
+def test_a_snapshot_is_read_as_it_was_published(
     writer: SnapshotWriter, reader: SnapshotReader
 ) -> None:
-    """Every field comes back with its value and type, the role as an enum."""
+    """A read returns every field with its value and type."""
     sent = leading(
         "http://127.0.0.1:9090", counters={"a": 1.5}, gate=RICH["gate"], reason="é \n \udc80"
     )
@@ -78,8 +78,8 @@ def test_a_snapshot_arrives_as_it_was_published(
     assert received.role is sent.role
 
 
-def test_the_newest_wins(writer: SnapshotWriter, reader: SnapshotReader) -> None:
-    """Of many snapshots, with reads between them or not, the last one is read."""
+def test_the_newest_snapshot_is_read(writer: SnapshotWriter, reader: SnapshotReader) -> None:
+    """A read returns the newest snapshot, whether or not earlier ones were read."""
     for number in range(7):
         writer.publish(replace(FOLLOWER, lease_transitions=number))
         if number % 3 == 0:
@@ -91,7 +91,7 @@ def test_the_newest_wins(writer: SnapshotWriter, reader: SnapshotReader) -> None
 def test_an_unchanged_snapshot_is_not_parsed_again(
     writer: SnapshotWriter, reader: SnapshotReader
 ) -> None:
-    """Reading twice gives the same object, reading after a publication another."""
+    """Reads of the same snapshot return the same object."""
     writer.publish(FOLLOWER)
     first = reader.read()
     assert reader.read() is first
@@ -100,20 +100,20 @@ def test_an_unchanged_snapshot_is_not_parsed_again(
 
 
 @pytest.mark.parametrize("offset", [0, 8, 16, 20, 40])
-def test_a_half_written_snapshot_is_passed_over(
+def test_a_damaged_snapshot_is_skipped(
     writer: SnapshotWriter, reader: SnapshotReader, offset: int
 ) -> None:
-    """A slot that is damaged anywhere counts for nothing; the one before is read."""
+    """If the newest slot is damaged, the previous snapshot is read."""
     writer.publish(replace(FOLLOWER, lease_transitions=1))
     writer.publish(replace(FOLLOWER, lease_transitions=2))
     os.pwrite(writer.fileno(), b"\xff\xff", offset)
     assert _transitions(reader.read()) == 1
 
 
-def test_a_snapshot_that_does_not_fit_leaves_the_old_one(
+def test_a_snapshot_that_is_too_large_is_refused(
     writer: SnapshotWriter, reader: SnapshotReader
 ) -> None:
-    """Too large a snapshot is refused with its own error, and what was published stays."""
+    """A snapshot that is too large raises TooLarge, and the previous one stays."""
     writer.publish(FOLLOWER)
     with pytest.raises(TooLarge):
         writer.publish(replace(FOLLOWER, reason="x" * SLOT_BYTES))
@@ -121,7 +121,7 @@ def test_a_snapshot_that_does_not_fit_leaves_the_old_one(
 
 
 def test_reads_are_never_torn(writer: SnapshotWriter, reader: SnapshotReader) -> None:
-    """While another process publishes without pause, each read is whole and none goes back."""
+    """While another process publishes without a pause, each read is complete and not older."""
     fd = writer.fileno()
     command = [sys.executable, "-c", HAMMER, str(fd)]
     with subprocess.Popen(command, pass_fds=(fd,)) as hammer:
@@ -133,7 +133,7 @@ def test_reads_are_never_torn(writer: SnapshotWriter, reader: SnapshotReader) ->
 
 
 def _read(reader: SnapshotReader, snapshots: int) -> Iterator[int]:
-    """Read for a second at least, and until so many different ones have been seen."""
+    """Read for at least a second, and until this many different snapshots were read."""
     begun, seen = time.monotonic(), set[int]()
     while len(seen) < snapshots or time.monotonic() < begun + 1:
         assert time.monotonic() < begun + 60, "it publishes no more"
@@ -156,14 +156,14 @@ def _transitions(snapshot: Snapshot | None) -> int:
     [(0.0, 5.0, False), (5.0, 5.0, False), (5.1, 5.0, True), (1.0, 0.5, True), (-1.0, 5.0, False)],
 )
 def test_age_alone_makes_a_snapshot_stale(age_s: float, limit_s: float, stale: bool) -> None:
-    """A snapshot is stale once it is older than the limit; the reason says how old."""
+    """A snapshot is stale if it is older than the limit; the reason gives its age."""
     snapshot = replace(FOLLOWER, stamped_at=100.0)
     assert is_stale(snapshot, 100.0 + age_s, limit_s) is stale
     assert (f"{age_s:.1f} s" in why_stale(snapshot, 100.0 + age_s, limit_s)) is stale
 
 
-def test_no_snapshot_is_stale() -> None:
-    """What is not there cannot speak of the present."""
+def test_a_missing_snapshot_is_stale() -> None:
+    """A missing snapshot counts as stale."""
     assert is_stale(None, 0.0)
 
 
@@ -180,7 +180,7 @@ def test_no_snapshot_is_stale() -> None:
     ids=["self", "self no longer", "another", "no expiry", "expired", "nobody"],
 )
 def test_only_an_unexpired_lease_names_a_leader(snapshot: Snapshot, leader: str) -> None:
-    """The leader is the one whose lease still holds, ourselves only while we lead by it."""
+    """The leader is the holder of an unexpired lease, and this replica only while it leads."""
     assert leader_of(snapshot, clock.now()) == leader
 
 
@@ -195,6 +195,8 @@ def test_only_an_unexpired_lease_names_a_leader(snapshot: Snapshot, leader: str)
     ],
     ids=["self", "another, for now", "expired", "expired out of sight", "never seen"],
 )
-def test_that_nobody_leads_is_known_by_a_look_only(snapshot: Snapshot, leader: str | None) -> None:
-    """While the lease is out of reach, it may have been renewed."""
+def test_without_access_to_the_lease_the_leader_is_unknown(
+    snapshot: Snapshot, leader: str | None
+) -> None:
+    """If the lease cannot be read and has expired, the leader is unknown: it may have renewed."""
     assert known_leader(snapshot, clock.now()) == leader

@@ -1,4 +1,4 @@
-"""What a replica says of itself: the documented fields, all of them and no others."""
+"""The status of a replica: exactly the documented fields."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TYPES = {str: "text", bool: "boolean", int: "number", float: "number", list: "li
 
 
 def fields_of(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the path and type of each field; of a list, those of its first item's."""
+    """Yield the path and type of each field; for a list, those of its first item."""
     if path:
         yield path, "null" if value is None else TYPES[type(value)]
     if isinstance(value, dict):
@@ -43,14 +43,14 @@ def fields_of(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def documented() -> dict[str, str]:
-    """Return the types of the fields in the table."""
+    """Return the types of the fields in the reference's table."""
     text = PAGE.read_text(encoding="utf-8")
     part = text.split("\n## Status fields\n", 1)[1].split("\n## ", 1)[0]
     return dict(re.findall(r"^\| `([^`]+)` \| ([a-z ]+) \|", part, re.MULTILINE))
 
 
 def test_every_field_is_documented_with_its_type() -> None:
-    """The fullest status has each field of the table, and no other."""
+    """A status with all fields has exactly those of the table, with their types."""
     status = status_of(leading(**FULL), clock.now())
     found = dict(fields_of(status))
     assert found == {name: kind.removesuffix(" or null") for name, kind in documented().items()}
@@ -65,15 +65,15 @@ def test_every_field_is_documented_with_its_type() -> None:
         replace(FOLLOWER, lease_transitions=None),
     ],
 )
-def test_what_is_null_is_documented_to_be(snapshot: Any) -> None:
-    """The barest status has nothing that the table does not allow."""
+def test_null_fields_are_documented(snapshot: Any) -> None:
+    """Fields that are null in a minimal status are documented as such."""
     table = documented()
     for name, kind in fields_of(status_of(snapshot, clock.now())):
         assert kind in table[name].split(" or "), name
 
 
 def test_the_newest_hand_over_comes_first(web: Web) -> None:
-    """Over HTTP, as it was told."""
+    """The status lists the newest hand-over first."""
     web.tell(leading(**FULL))
     told = web.get("/_elector/status").json()
     assert told["hand_overs"][0] == {
@@ -86,16 +86,19 @@ def test_the_newest_hand_over_comes_first(web: Web) -> None:
     assert told["leader"] == "prometheus-0"
 
 
-def test_a_follower_tells_the_rest_of_anothers_lease(web: Web) -> None:
-    """Who holds it, and for how long unless it is renewed."""
+def test_a_follower_reports_holder_and_expiry(web: Web) -> None:
+    """The status of a follower has the holder of the lease, and its remaining time."""
     web.tell(following())
     lease = web.get("/_elector/status").json()["lease"]
     assert lease["holder"] == "prometheus-1"
     assert 0 < lease["expires_in_s"] <= 3600
 
 
-def test_the_gate_is_told_as_the_other_gates_read_it(web: Web) -> None:
-    """The mark in milliseconds and for people, and the time of the answer."""
+def test_marks_and_time_of_the_gate_are_reported(web: Web) -> None:
+    """The status has the gate's marks as text and in milliseconds, and the time of the answer.
+
+    The gates of other replicas read these.
+    """
     web.tell(leading(**FULL))
     before_ms = clock.wall() * 1000
     gate = web.get("/_elector/status").json()["gate"]
@@ -108,22 +111,25 @@ def test_the_gate_is_told_as_the_other_gates_read_it(web: Web) -> None:
     assert (gate["is_running"], gate["is_open"], gate["is_handing_over"]) == (True, True, False)
 
 
-def test_without_a_gate_there_is_none(web: Web) -> None:
-    """As in older versions, whose status has no such field at all."""
+def test_without_a_gate_its_field_is_null(web: Web) -> None:
+    """Without a gate, its field in the status is null."""
     web.tell(following())
     assert web.get("/_elector/status").json()["gate"] is None
 
 
 @pytest.mark.parametrize("mark", [10**17, -(10**17), 10**400])
-def test_a_mark_that_no_calendar_has_costs_no_status(mark: int) -> None:
-    """Whoever may write the lease can write any number: the rest is told, and the number."""
+def test_an_impossible_mark_has_no_date(mark: int) -> None:
+    """A mark without a valid date is reported only as a number.
+
+    Whoever can write the lease can write any number.
+    """
     [endpoint] = FRESH_GATE["endpoints"]
     gate = {**FRESH_GATE, "endpoints": [{**endpoint, "mark": mark}]}
     told = status_of(following(gate=gate), clock.now())["gate"]["endpoints"][0]
     assert (told["mark"], told["mark_ms"]) == (None, mark)
 
 
-def test_a_stale_status_is_none(web: Web) -> None:
-    """What was so is not told as what is."""
+def test_the_status_of_a_stale_snapshot_is_503(web: Web) -> None:
+    """The status of a stale snapshot is a 503."""
     web.tell(leading(**FULL), age_s=6.0)
     assert web.get("/_elector/status").status_code == 503

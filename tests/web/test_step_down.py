@@ -1,4 +1,4 @@
-"""A step-down over the API: only for those it knows, only with a successor, and told once."""
+"""A step-down over the API: it needs a user and a successor, and sends one signal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATH = "/_elector/step-down"
 
 @pytest.fixture
 def told() -> Iterator[list[int]]:
-    """Stand in for the supervisor, whose signal comes to the parent of the web process."""
+    """Record the signals that the test's process gets as the supervisor."""
     signals: list[int] = []
     before = signal.signal(signal.SIGUSR1, lambda number, _frame: signals.append(number))
     yield signals
@@ -30,13 +30,13 @@ def told() -> Iterator[list[int]]:
 
 @pytest.fixture
 def pause_file(tmp_path: Path) -> Path:
-    """Say where it is written for how long to keep out."""
+    """Return the path of the file for the pause."""
     return tmp_path / "pause"
 
 
 @pytest.fixture
 def protected(tmp_path: Path, pause_file: Path, upstream: Upstream) -> Iterator[Web]:
-    """Serve a leader's API with users, and a follower that is ready."""
+    """Run a leader's API with users, and a follower that is ready."""
     upstream.answer = say(json_of(identity="prometheus-1", leader="prometheus-0"))
     options: dict[str, Any] = {"peers": (upstream.url,), "pause_file": str(pause_file)}
     options["idle_timeout_s"] = 2.0
@@ -46,14 +46,14 @@ def protected(tmp_path: Path, pause_file: Path, upstream: Upstream) -> Iterator[
 
 
 def ask(web: Web, body: Any = None, **arguments: Any) -> tuple[int, dict[str, Any]]:
-    """Ask for a step-down; return the answer."""
+    """Request a step-down, and return the answer."""
     arguments = {"auth": ALICE, "json": body, **arguments}
     answer = web.get(PATH, method="POST", **arguments)
     return answer.status_code, answer.json()
 
 
-def test_the_supervisor_is_told(protected: Web, told: list[int], pause_file: Path) -> None:
-    """By its signal, once; for how long stands in the file by then."""
+def test_a_step_down_sends_one_signal(protected: Web, told: list[int], pause_file: Path) -> None:
+    """A step-down writes the pause to the file, and then sends one signal to the supervisor."""
     assert ask(protected, {"for_s": 600}) == (200, {"status": "success"})
     wait_until(lambda: told, 20, "the signal")
     assert told == [signal.SIGUSR1]
@@ -62,8 +62,8 @@ def test_the_supervisor_is_told(protected: Web, told: list[int], pause_file: Pat
     assert read.until_time
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(protected: Web, told: list[int]) -> None:
-    """Nor is one read that is far larger than any needs to be."""
+def test_a_missing_or_large_body_is_refused(protected: Web, told: list[int]) -> None:
+    """A body that does not arrive gets a 408, and one that is too large a 413."""
     head = f"POST {PATH} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json"
     head += (
         f"\r\nAuthorization: Basic {b64encode(b'alice:wonderland').decode()}\r\nContent-Length: "
@@ -76,7 +76,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(protected: Web, told: list[
 def test_without_a_time_there_is_no_pause(
     protected: Web, told: list[int], pause_file: Path
 ) -> None:
-    """It only hands over."""
+    """A step-down without for_s writes no pause."""
     assert ask(protected, {})[0] == 200
     wait_until(lambda: told, 20, "the signal")
     assert not pause_file.exists()
@@ -85,30 +85,30 @@ def test_without_a_time_there_is_no_pause(
 @pytest.mark.parametrize(
     "body", [[1], {"for_s": -1}, {"for_s": 1e9}, {"for_s": True}, {"for_s": "1m"}, {"force": "yes"}]
 )
-def test_what_is_no_order_is_refused(protected: Web, told: list[int], body: Any) -> None:
-    """400, and nothing has happened."""
+def test_an_invalid_body_is_refused(protected: Web, told: list[int], body: Any) -> None:
+    """An invalid body gets a 400, and no signal is sent."""
     assert ask(protected, body)[0] == 400
     assert not told
 
 
 def test_json_that_is_nested_too_deeply_is_refused(protected: Web, told: list[int]) -> None:
-    """As any other body that is no order."""
+    """Deeply nested JSON gets a 400, and no signal is sent."""
     is_json = {"Content-Type": "application/json"}
     assert ask(protected, json=None, data="[" * 60_000, headers=is_json)[0] == 400
     assert not told
 
 
 def test_another_sites_form_is_refused(protected: Web, told: list[int]) -> None:
-    """What a browser sends elsewhere unasked is no JSON."""
+    """A form of another site is refused, because its content type is not JSON."""
     assert ask(protected, json=None, data={"force": "true"})[0] == 400
     assert ask(protected, json=None, data='{"force": true}')[0] == 400
     assert not told
 
 
-def test_nobody_to_take_over_is_a_reason_to_refuse(
+def test_a_step_down_without_a_successor_needs_force(
     protected: Web, told: list[int], upstream: Upstream
 ) -> None:
-    """Unless it is forced."""
+    """Without a replica that can take over, a step-down gets a 409, unless it is forced."""
     upstream.answer = say(json_of(identity="prometheus-1", leader="prometheus-9"))
     code, answer = ask(protected, {})
     assert (code, answer["errorType"]) == (409, "conflict")
@@ -117,8 +117,8 @@ def test_nobody_to_take_over_is_a_reason_to_refuse(
     assert ask(protected, {"force": True})[0] == 200
 
 
-def test_a_follower_has_nothing_to_hand_over(protected: Web, told: list[int]) -> None:
-    """Not even by force."""
+def test_a_step_down_of_a_follower_is_refused(protected: Web, told: list[int]) -> None:
+    """A step-down of a follower gets a 409, also if it is forced."""
     protected.tell(following())
     code, answer = ask(protected, {"force": True})
     assert code == 409
@@ -126,30 +126,30 @@ def test_a_follower_has_nothing_to_hand_over(protected: Web, told: list[int]) ->
     assert not told
 
 
-def test_a_follower_can_be_kept_out(protected: Web, told: list[int], pause_file: Path) -> None:
-    """With nobody to take over from it, and not where it is not kept out already."""
+def test_a_follower_can_be_paused(protected: Web, told: list[int], pause_file: Path) -> None:
+    """A pause of a follower is accepted, and written to the file."""
     protected.tell(following())
     assert ask(protected, {"for_s": 600}) == (200, {"status": "success"})
     wait_until(lambda: told, 20, "the signal")
     assert step_down_pause.read(pause_file) is not None
 
 
-def test_no_pause_cannot_be_ended(protected: Web, told: list[int]) -> None:
-    """A leader would hand over by the signal that says so."""
+def test_ending_a_pause_requires_one(protected: Web, told: list[int]) -> None:
+    """Ending a pause that does not exist gets a 409, so the leader does not hand over."""
     code, answer = ask(protected, {"for_s": 0, "force": True})
     assert (code, answer["error"].split()[0]) == (409, "prometheus-0")
     assert not told
 
 
-def test_strangers_are_refused(protected: Web, told: list[int]) -> None:
-    """Without a password, and by GET."""
+def test_a_step_down_needs_a_password_and_post(protected: Web, told: list[int]) -> None:
+    """A step-down without a password gets a 401, and one by GET a 405."""
     assert ask(protected, {}, auth=None)[0] == 401
     assert protected.get(PATH, auth=ALICE).status_code == 405
     assert not told
 
 
-def test_where_anybody_could_ask_nobody_may(web: Web, told: list[int]) -> None:
-    """An API without users says how else."""
+def test_without_users_a_step_down_is_refused(web: Web, told: list[int]) -> None:
+    """If the API has no users, a step-down gets a 403 that names --web-config-file."""
     web.tell(leading())
     code, answer = ask(web, {"force": True}, auth=None)
     assert (code, answer["errorType"]) == (403, "no_authentication")

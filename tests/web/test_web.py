@@ -1,4 +1,4 @@
-"""The app under real gunicorn: what it says of the snapshot, and how the process behaves."""
+"""The Flask app in the real web process: its answers for a snapshot, and its process."""
 
 from __future__ import annotations
 
@@ -37,14 +37,17 @@ from wrapper.options.web_options import WebOptions
     ids=["leader", "follower", "nobody leads", "out of sight"],
 )
 def test_leader_names_the_leader(web: Web, snapshot: Snapshot, content: dict[str, Any]) -> None:
-    """/_elector/leader says whether this replica leads, and who does."""
+    """/_elector/leader returns whether this replica leads, and the name of the leader."""
     web.tell(snapshot)
     answer = web.get("/_elector/leader")
     assert (answer.status_code, answer.json()) == (200, content)
 
 
-def test_liveness_fails_where_only_a_new_start_mends(web: Web) -> None:
-    """Who may not ask for more is told no more than that; the status has the reason."""
+def test_liveness_fails_if_a_restart_is_needed(web: Web) -> None:
+    """If only a restart helps, liveness fails.
+
+    The reason is in the status, which may require a password, and not in the answer.
+    """
     web.tell(following(lease_problem="the lock file /x was removed"))
     assert web.get("/_elector/healthz").ok
     web.tell(following(lease_problem="the lock file /x was removed", needs_restart=True))
@@ -58,7 +61,7 @@ def test_liveness_fails_where_only_a_new_start_mends(web: Web) -> None:
 
 
 def test_a_lease_that_cannot_be_watched_has_a_problem(web: Web) -> None:
-    """It can be used all the same: that nobody leads is known."""
+    """If the lease cannot be watched, that is its problem; the leader is still known."""
     web.tell(following(holder="", lease_expires_at=0.0, watch_problem="p may not watch"))
     status = web.get("/_elector/status").json()
     assert (status["lease"]["problem"], status["leader"]) == ("p may not watch", "")
@@ -67,8 +70,8 @@ def test_a_lease_that_cannot_be_watched_has_a_problem(web: Web) -> None:
     assert web.get("/_elector/status").json()["lease"]["problem"] == "no answer"
 
 
-def test_liveness_fails_while_a_replica_leaves_unasked(web: Web) -> None:
-    """A thread of its own has ended: the answer and the status say which."""
+def test_liveness_fails_after_a_thread_has_ended(web: Web) -> None:
+    """If a thread of the supervisor has ended, liveness fails with the reason."""
     web.tell(following(failure="the thread writer has ended"))
     answer = web.get("/_elector/healthz")
     assert answer.status_code == 503
@@ -100,10 +103,10 @@ def test_liveness_fails_while_a_replica_leaves_unasked(web: Web) -> None:
     ],
     ids=["loaded", "bad", "not known to be loaded"],
 )
-def test_config_tells_of_the_configuration(
+def test_config_describes_the_configuration(
     web: Web, changes: dict[str, Any], content: dict[str, Any]
 ) -> None:
-    """/_elector/config says whether it is valid, what is wrong, since when, and what is loaded."""
+    """/_elector/config returns validity, problems, time, and the loaded rendering."""
     web.tell(replace(FOLLOWER, configuration_time=1_700_000_000.7, **changes))
     answer = web.get("/_elector/config")
     renderings = {"follower": "f" * 64, "leader": "1" * 64}
@@ -111,8 +114,8 @@ def test_config_tells_of_the_configuration(
     assert (answer.status_code, answer.json()) == (200, {**always, **content})
 
 
-def test_of_a_file_that_is_prometheus_own_config_tells_nothing(web: Web) -> None:
-    """Where it reads its own file, nothing is known here, and nothing claimed."""
+def test_config_is_404_without_a_rendering(web: Web) -> None:
+    """If Prometheus reads its own file, /_elector/config is a 404."""
     web.tell(replace(FOLLOWER, written_role=""))
     answer = web.get("/_elector/config")
     assert (answer.status_code, answer.json()["errorType"]) == (404, "not_found")
@@ -120,7 +123,7 @@ def test_of_a_file_that_is_prometheus_own_config_tells_nothing(web: Web) -> None
 
 @pytest.mark.parametrize("path", ["leader", "config", "healthz", "readyz"])
 def test_a_stale_snapshot_is_unavailable(web: Web, path: str) -> None:
-    """Once the supervisor has been silent for too long, nothing is claimed, and it says why."""
+    """With a stale snapshot, every path of the state is a 503 with the reason."""
     web.tell(leading(), age_s=60.0)
     answer = web.get(f"/_elector/{path}")
     assert answer.status_code == 503
@@ -138,17 +141,20 @@ def test_a_stale_snapshot_is_unavailable(web: Web, path: str) -> None:
     ],
     ids=["well", "replaying its WAL", "unhealthy", "not leading"],
 )
-def test_probes_follow_prometheus_readiness_only(
+def test_readiness_is_prometheus_readiness(
     web: Web, changes: dict[str, Any], healthy: int, ready: int
 ) -> None:
-    """Liveness is the supervisor's alone, readiness Prometheus' too; leadership is in neither."""
+    """Readiness requires Prometheus to be ready; liveness only the supervisor.
+
+    Leadership affects neither.
+    """
     web.tell(leading(**changes))
     assert web.get("/_elector/healthz").status_code == healthy
     assert web.get("/_elector/readyz").status_code == ready
 
 
 def test_metrics_are_served_in_the_format_asked_for(web: Web) -> None:
-    """/_elector/metrics answers with text, or OpenMetrics where the client wants that."""
+    """/_elector/metrics answers with text, or with OpenMetrics if the client accepts it."""
     assert web.get("/_elector/metrics").headers["Content-Type"].startswith("text/plain")
     accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
     answer = web.get("/_elector/metrics", headers=accept)
@@ -166,8 +172,8 @@ def test_metrics_are_served_in_the_format_asked_for(web: Web) -> None:
         "/_elector/%2e%2e/_elector/nothing?a=b",
     ],
 )
-def test_what_is_ours_is_never_forwarded(web: Web, upstream: Upstream, path: str) -> None:
-    """An unknown path under /_elector/, however it is written, is a 404 in JSON from here."""
+def test_unknown_own_paths_are_never_forwarded(web: Web, upstream: Upstream, path: str) -> None:
+    """An unknown path under /_elector/, in any notation, is a 404 and is not forwarded."""
     web.tell(leading(upstream.url))
     head, _, body = web.raw(
         f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
@@ -181,14 +187,14 @@ def test_what_is_ours_is_never_forwarded(web: Web, upstream: Upstream, path: str
 def test_the_status_page_is_never_forwarded(
     web: Web, upstream: Upstream, path: str, code: int
 ) -> None:
-    """With its slash or without."""
+    """The path of the status page is never forwarded, with or without its slash."""
     web.tell(leading(upstream.url))
     assert web.get(path, allow_redirects=False).status_code == code
     assert upstream.heads == []
 
 
-def test_a_wrong_method_is_refused_with_the_right_ones(web: Web) -> None:
-    """POST to a status path is a 405 in JSON that lists what may be used."""
+def test_a_wrong_method_is_405_with_the_allowed_ones(web: Web) -> None:
+    """A wrong method is a 405 that lists the allowed methods."""
     answer = web.get("/_elector/leader", method="POST")
     assert answer.status_code == 405
     assert "GET" in answer.headers["Allow"]
@@ -196,7 +202,7 @@ def test_a_wrong_method_is_refused_with_the_right_ones(web: Web) -> None:
 
 
 def test_status_is_never_cached(web: Web) -> None:
-    """No cache between here and a client may answer in our place."""
+    """Answers about the state must not be cached."""
     assert web.get("/_elector/leader").headers["Cache-Control"] == "no-store"
 
 
@@ -205,14 +211,14 @@ def test_status_is_never_cached(web: Web) -> None:
 
 @pytest.fixture(scope="module")
 def silent_web() -> Any:
-    """Serve without a proxy, and without a snapshot."""
+    """Run a web process without a proxy and without a snapshot."""
     web = Web(proxy_enabled=False)
     yield web
     web.stop()
 
 
-def test_before_the_first_snapshot_it_says_so(silent_web: Web) -> None:
-    """With nothing published, liveness fails with a reason."""
+def test_liveness_fails_before_the_first_snapshot(silent_web: Web) -> None:
+    """Before the first snapshot, liveness fails with the reason."""
     answer = silent_web.get("/_elector/healthz")
     assert answer.status_code == 503
     assert answer.json()["error"] == why_stale(None, 0.0)
@@ -220,14 +226,14 @@ def test_before_the_first_snapshot_it_says_so(silent_web: Web) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 def test_without_the_proxy_other_paths_get_a_hint(silent_web: Web, method: str) -> None:
-    """Everything outside /_elector/ is a 404 that names the flag."""
+    """Without the proxy, other paths are a 404 that names the flag."""
     answer = silent_web.get("/api/v1/query", method=method)
     assert answer.status_code == 404
     assert ("--api-proxy-enabled" in answer.text) is (method != "HEAD")
 
 
-def test_a_taken_port_is_said_once() -> None:
-    """A port that is in use gives one line with the flag and the port, and exit status 2."""
+def test_a_port_in_use_is_one_line_and_status_2() -> None:
+    """If the port is in use, the process logs one line and exits with status 2."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = _start_in_vain(host="127.0.0.1", port=port)
@@ -240,7 +246,7 @@ def test_a_taken_port_is_said_once() -> None:
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
-    """An address that is not ours is one line and exit status 2, too."""
+    """If the address is not local, the process logs one line and exits with status 2."""
     ended = _start_in_vain(host="192.0.2.1", port=free_port())
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
@@ -260,8 +266,8 @@ def _start_in_vain(**options: Any) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_it_ends_in_order_and_quietly(workers: int) -> None:
-    """SIGTERM ends it with status 0, one line of log, and no process left."""
+def test_sigterm_ends_all_processes(workers: int) -> None:
+    """SIGTERM ends all processes with status 0, and without error messages."""
     web = Web(workers=workers)
     family = web.workers
     said = web.stop()
@@ -270,8 +276,8 @@ def test_it_ends_in_order_and_quietly(workers: int) -> None:
     assert not any(each.is_running() for each in family)
 
 
-def test_it_can_be_ended_while_it_starts() -> None:
-    """SIGTERM is not lost on a worker that has just been forked."""
+def test_sigterm_ends_a_starting_process() -> None:
+    """SIGTERM also ends a process whose worker has just been forked."""
     for _ in range(5):
         web = _Starting(workers=2)
         wait_until(psutil.Process(web.pid).children, 10, "a worker", poll_s=0)
@@ -279,8 +285,8 @@ def test_it_can_be_ended_while_it_starts() -> None:
         assert web.wait(timeout=5) == 0
 
 
-def test_a_request_under_way_may_end(upstream: Upstream) -> None:
-    """SIGTERM lets an answer that has begun come to its end."""
+def test_sigterm_finishes_an_answer_in_progress(upstream: Upstream) -> None:
+    """After SIGTERM, an answer that has begun is completed."""
     web = Web()
     web.tell(leading(upstream.url))
 
@@ -301,7 +307,7 @@ def _accepts(web: Web) -> bool:
 
 
 def test_workers_die_with_their_parent() -> None:
-    """A killed arbiter leaves no worker behind to hold the port, not even a stopped one."""
+    """If the arbiter is killed, its workers are killed too, even stopped ones."""
     web = Web(workers=4)
     wait_until(lambda: sum(map(_has_started, web.workers)) == 4, 15, "all workers have started")
     workers = web.workers
@@ -313,7 +319,7 @@ def test_workers_die_with_their_parent() -> None:
 
 
 def _has_started(worker: psutil.Process) -> bool:
-    """Return whether it handles SIGTERM, which it does only after it is bound to its parent."""
+    """Return whether a worker handles SIGTERM, which means that it will die with its parent."""
     lines = Path(f"/proc/{worker.pid}/status").read_text(encoding="ascii").splitlines()
     masks = {name: int(value, 16) for name, _, value in (line.partition(":") for line in lines)
              if name in {"SigCgt", "SigBlk"}}  # fmt: skip
@@ -328,7 +334,7 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def test_a_dead_worker_is_replaced() -> None:
-    """Of several: gunicorn starts another worker, which reads the same snapshots."""
+    """With several workers, gunicorn replaces a dead one, which reads the same snapshots."""
     web = Web(workers=2)
     web.tell(leading())
     for worker in web.workers:
@@ -338,7 +344,7 @@ def test_a_dead_worker_is_replaced() -> None:
 
 
 def test_a_lone_worker_is_the_process_itself() -> None:
-    """No arbiter is there beside it, which would only take memory."""
+    """With one worker there is no arbiter process, which would take memory."""
     web = Web()
     assert psutil.Process(web.process.pid).children() == []
     web.stop()
@@ -353,13 +359,13 @@ sys.exit(app.main(sys.argv[1:]))
 """
 
 
-def test_a_lone_worker_that_hangs_is_ended() -> None:
-    """No arbiter kills it: the kernel's alarm does, and the supervisor starts it again."""
+def test_a_single_worker_that_hangs_is_killed() -> None:
+    """A single worker that hangs is killed by a kernel alarm, since there is no arbiter."""
     web = _Starting(code=WITH_SHORT_HEARTBEAT)
     try:
         wait_until(lambda: _answers(web.port), 10, "it answers")
         let_pass(3)
-        assert web.poll() is None  # while it works, it is left alone
+        assert web.poll() is None  # while it works, it is not killed
         web.send_signal(signal.SIGSTOP)
         let_pass(3)
         web.send_signal(signal.SIGCONT)
@@ -370,12 +376,12 @@ def test_a_lone_worker_that_hangs_is_ended() -> None:
 
 
 class _Starting(subprocess.Popen[bytes]):
-    """A web process that is not waited for."""
+    """A web process whose start is not awaited."""
 
     def __init__(
         self, environment: Mapping[str, str] | None = None, *, workers: int = 1, code: str = ""
     ) -> None:
-        """Start it; ``code`` is run in its place, with its options as the first argument."""
+        """Start it; with ``code``, run that instead, with its options as the first argument."""
         writer = SnapshotWriter()
         fd = writer.fileno()
         self.port = free_port()
@@ -391,8 +397,8 @@ class _Starting(subprocess.Popen[bytes]):
         assert self.wait(timeout=10) == 0
 
 
-def test_nothing_but_shared_memory_is_written(tmp_path: Path) -> None:
-    """It leaves nothing in its home, temporary folder or runtime folder."""
+def test_no_files_are_written(tmp_path: Path) -> None:
+    """The process writes no files to its home, temporary or runtime folder."""
     folders = {name: tmp_path / name for name in ("HOME", "TMPDIR", "XDG_RUNTIME_DIR")}
     for each in folders.values():
         each.mkdir()
@@ -407,7 +413,7 @@ def _answers(port: int) -> bool:
 
 
 def test_all_addresses_include_both_families() -> None:
-    """An empty host listens on IPv4, and on IPv6 where there is one."""
+    """With an empty host, the process listens on IPv4, and on IPv6 if available."""
     web = Web(host="")
     families = [("127.0.0.1", web.address[1])]
     if socket.has_dualstack_ipv6():
@@ -420,7 +426,7 @@ def test_all_addresses_include_both_families() -> None:
 
 
 def test_several_workers_answer_alike() -> None:
-    """With more than one worker, each reads the same snapshot."""
+    """With several workers, all answer with the same snapshot."""
     web = Web(workers=2)
     web.tell(following())
     answers = [web.get("/_elector/leader").json()["current_leader"] for _ in range(20)]
@@ -428,14 +434,14 @@ def test_several_workers_answer_alike() -> None:
     web.stop()
 
 
-def test_what_few_need_is_not_in_its_memory() -> None:
-    """YAML comes with a file about TLS or passwords, bcrypt with users, gunicorn with workers."""
+def test_optional_libraries_are_not_imported() -> None:
+    """YAML, bcrypt and gunicorn are imported only if they are needed."""
     words = "import sys, wrapper.web.app; print(*{'yaml', 'bcrypt', 'gunicorn'} & {*sys.modules})"
     assert subprocess.check_output([sys.executable, "-P", "-c", words], text=True) == "\n"
 
 
 def test_options_survive_their_command() -> None:
-    """What the command carries is what the process reads."""
+    """The options that the command contains are read back unchanged."""
     form = Form.GO_KIT_JSON
     options = WebOptions(snapshot_fd=7, host="::1", port=1, service_name="é", log_form=form)
     assert WebOptions.from_json(options.command()[-1]) == options
@@ -443,7 +449,7 @@ def test_options_survive_their_command() -> None:
 
 
 def test_silent_clients_do_not_delay_others(web: Web) -> None:
-    """Two hundred connections that say nothing leave the next request an answer, while all stay."""
+    """200 silent connections delay no request, and stay connected."""
     silent = [socket.create_connection(web.address) for _ in range(200)]
     try:
         assert web.get("/_elector/metrics").ok
@@ -453,8 +459,8 @@ def test_silent_clients_do_not_delay_others(web: Web) -> None:
             each.close()
 
 
-def test_the_snapshot_is_read_anew_for_each_request(web: Web, upstream: Upstream) -> None:
-    """The answer of one request says nothing about the next."""
+def test_each_request_reads_the_snapshot(web: Web, upstream: Upstream) -> None:
+    """Each request reads the newest snapshot."""
     upstream.answer = say(b"local")
     web.tell(leading(upstream.url))
     assert web.get("/").text == "local"

@@ -1,4 +1,4 @@
-"""What a worker needs is watched: when it ends, the worker ends, and the next one is started."""
+"""A worker whose loops fail: it exits, and another one is started."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.support import wait_until
 from tests.web.conftest import Web
 
-# Loaded by Python itself as it starts; "now" is a file that is there when it is time.
+# Python loads this when it starts. The fault happens once the file "now" exists.
 LOOKING = """
 from pathlib import Path
 from wrapper.proxy.exchange_watch import ExchangeWatch
@@ -64,7 +64,7 @@ StreamServer.do_read = planted
 def test_a_worker_ends_with_what_it_needs(
     tmp_path: Path, code: str, deed: str, said: str, workers: int
 ) -> None:
-    """It logs what has ended, with its traceback, and exits 1.
+    """If a loop of a worker fails, the worker logs the error and exits with status 1.
 
     A lone worker is the process that the supervisor starts again; of several, the arbiter starts
     the next one.
@@ -90,7 +90,7 @@ def test_a_worker_ends_with_what_it_needs(
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Tell whether a process runs; one that has ended may not have been waited for yet."""
+    """Return whether a process runs; a zombie has ended."""
     try:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""What the Flask app is told of a request, and how its answer goes out."""
+"""The WSGI environment for the Flask app, and the bytes of its answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wrapper.web.wsgi import answer_of, environ_of
 
 @pytest.fixture
 def client() -> Iterator[Client]:
-    """Connect to somebody."""
+    """Return a client with a real connection."""
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         socket.create_connection(server.getsockname()) as sock,
@@ -26,7 +26,7 @@ def client() -> Iterator[Client]:
 
 
 def environ(client: Client, lines: bytes, line: bytes = b"GET / HTTP/1.1") -> dict[str, Any]:
-    """Return what the app is told of a request with these field lines, and the body "abc"."""
+    """Return the WSGI environment of a request with these fields, and the body "abc"."""
     head = request_head(b"%b\r\n%b\r\n" % (line, lines))
     found = forwarded_fields(head, client.address, client.scheme)
     own = Request(head.method, head.target, head.minor, found)
@@ -34,7 +34,7 @@ def environ(client: Client, lines: bytes, line: bytes = b"GET / HTTP/1.1") -> di
 
 
 def test_an_environ_has_the_target_in_parts(client: Client) -> None:
-    """The path decoded once, the query as it came, a fragment nowhere."""
+    """The environment has the path, decoded once, and the query unchanged, and no fragment."""
     told = environ(client, b"", b"POST /a%2525/%C3%A9?b=%20#c HTTP/1.0")
     assert told["REQUEST_METHOD"] == "POST"
     assert (told["PATH_INFO"], told["QUERY_STRING"]) == ("/a%25/\xc3\xa9", "b=%20")
@@ -43,7 +43,7 @@ def test_an_environ_has_the_target_in_parts(client: Client) -> None:
 
 
 def test_an_environ_has_the_fields(client: Client) -> None:
-    """Those that come twice joined, and none that is spelt to be taken for another."""
+    """Repeated fields are joined; a name with "_" cannot replace one with "-"."""
     lines = b"Content-Type: a\r\nX-Y: 1\r\nX_Y: evil\r\nx-y: 2\r\nContent_Type: evil\r\n"
     told = environ(client, lines)
     assert (told["CONTENT_TYPE"], told["HTTP_X_Y"]) == ("a", "1,2")
@@ -60,10 +60,10 @@ def test_an_environ_has_the_fields(client: Client) -> None:
         (b"HEAD / HTTP/1.1", True, b"HTTP/1.1 200 OK\r\n", b"GMT\r\n\r\n"),
     ],
 )
-def test_an_answer_says_whether_the_connection_goes_on(
+def test_an_answer_has_the_connection_field_of_its_version(
     client: Client, line: bytes, keeps_client: bool, first: bytes, last: bytes
 ) -> None:
-    """By what its version needs to be told; its length is always there, its body not for HEAD."""
+    """The Connection field fits the HTTP version; the length is always there, HEAD has no body."""
     app = Flask("test")
     app.add_url_rule("/", view_func=lambda: request.get_data().decode())
     answer = answer_of(app, environ(client, b"", line), keeps_client=keeps_client)

@@ -1,4 +1,4 @@
-"""An upstream that keeps its connections, counts them, and does to each request as it is told."""
+"""An upstream that keeps and counts its connections, and answers as the test sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Answer = Callable[["Call"], bool | None]
 
 
 class Call(NamedTuple):
-    """One request: its connection, the connection's number, head, and what came of its body."""
+    """A request: its connection, the connection's number, the header, and a part of its body."""
 
     sock: socket.socket
     number: int
@@ -25,7 +25,7 @@ class Call(NamedTuple):
         return self.head.split(b"\r\n")[0].decode("latin-1")
 
     def say(self, body: bytes = b"hello", head: bytes = b"") -> None:
-        """Answer with 200, a length and more head fields."""
+        """Answer with 200, a length and more header fields."""
         lines = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%b\r\n" % (len(body), head)
         self.sock.sendall(lines + body)
 
@@ -33,7 +33,7 @@ class Call(NamedTuple):
 class Persistent:
     """Answers request after request on each connection, until an answer returns True to close it.
 
-    It reads no bodies: answers do, from ``rest`` on.
+    It reads no bodies; an answer reads the rest of a body after ``rest``.
     """
 
     def __init__(self, answer: Answer, port: int = 0) -> None:
@@ -47,7 +47,7 @@ class Persistent:
 
     @property
     def connections(self) -> int:
-        """How many connections were made."""
+        """The number of connections that were made."""
         return len(self._sockets)
 
     def _accept(self) -> None:
@@ -68,13 +68,13 @@ class Persistent:
         self.ended += 1
 
     def hang_up(self) -> None:
-        """Close all connections, and take more."""
+        """Close all connections, and accept new ones."""
         for sock in self._sockets:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close everything."""
+        """Close the listener and all connections."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -82,7 +82,7 @@ class Persistent:
 
 
 def drain(call: Call) -> bool:
-    """Read a chunked body to its end, then answer; close if it has none."""
+    """Read a chunked body to its end, then answer; close the connection if the body has no end."""
     data = call.rest
     while not data.endswith(b"0\r\n\r\n"):
         piece = call.sock.recv(65536)
@@ -108,7 +108,7 @@ def _heads(sock: socket.socket) -> Iterator[tuple[bytes, bytes]]:
 
 @contextlib.contextmanager
 def persistent(answer: Answer, port: int = 0) -> Iterator[Persistent]:
-    """Serve while this lasts."""
+    """Run the upstream until the context ends."""
     server = Persistent(answer, port)
     try:
         yield server
