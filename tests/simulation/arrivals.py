@@ -1,10 +1,10 @@
-"""What has arrived at the receiver, against what was scraped: each method yields what is wrong.
+"""Compares the samples at the receiver with the scraped ones: each method yields problems.
 
-What must have come is what the replicas that wrote had scraped, from the first of it on. By design
-these may be missing, and only these: what a gate held when it died, or a Prometheus had not sent
-when it died, where no other replica wrote it; what was scraped before a leader's mark, by another
-than that leader (so a hole in a leader's own scrapes stays); and, where clocks differ by more than
-a scrape, what a strict receiver refused, which Prometheus counts.
+All samples must have arrived that the writing replicas scraped, from the first one on. By design,
+only these may be missing: samples that a gate held, or a Prometheus had not sent, when it died, if
+no other replica wrote them; samples before a leader's mark that another replica scraped (so a gap
+in a leader's own scrapes stays); and, if clocks differ by more than a scrape interval, samples that
+a strict receiver refused, which Prometheus counts.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from tests.simulation.remote_write import SCRAPE_S
 from tests.simulation.replica import Process
 from tests.simulation.samples import Sample
 
-SCRAPE_MS = round(SCRAPE_S * 1000) + 50  # and a bit: the time it takes, and rounding
+SCRAPE_MS = round(SCRAPE_S * 1000) + 50  # with a margin for the time of a scrape and rounding
 NEVER_MS = -(10**9)
-DUE_S = 4.0  # so much is looked at of what the leader scraped last
+DUE_S = 4.0  # the age of the leader's scrapes that are checked at the end
 
 
 class Arrivals:
-    """See the module; what was scraped after ``until`` (real seconds) may still be under way."""
+    """The checks; samples scraped after ``until`` (real seconds) may still be in flight."""
 
     def __init__(
         self, receiver: Receiver, processes: Sequence[Process], gates: Gates, until: float
@@ -44,7 +44,7 @@ class Arrivals:
                 self._all[sample.life, sample.series].append(sample.at)
 
     def _scraped(self, process: Process) -> Iterator[tuple[float, Sample]]:
-        """Yield what was scraped by a replica, and not lost by design."""
+        """Yield the samples that a replica scraped, without those lost by design."""
         remote_write = process.remote_write
         if remote_write is None:
             return
@@ -56,11 +56,11 @@ class Arrivals:
                 yield each
 
     def left_out(self) -> Iterator[str]:
-        """Yield what the replica that wrote left out although the receiver has nothing near it.
+        """Yield samples that the writing replica omitted, though the receiver has none near them.
 
-        Where a replica's sample is the first beyond the newest of a series, by more than a scrape,
-        whatever it scraped in between has come, or is at most one scrape after one that has come;
-        unless the replica before had not scraped by then either.
+        If a replica's sample is newer than all others of a series by more than a scrape interval,
+        the samples that it scraped in between must have arrived, or be at most one scrape interval
+        after one that has; except where the previous replica had not scraped by then either.
         """
         for series, samples in self._receiver.stored.items():
             times = [NEVER_MS, *sorted(each.at for each in samples)]
@@ -76,9 +76,9 @@ class Arrivals:
                 newest = max(newest, sample, key=lambda each: each.at)
 
     def _next_scrape(self, sample: Sample) -> int:
-        """Return when its Prometheus next scraped a sample's series, its time if never again.
+        """Return the time of the next scrape of a sample's series, or its own if there is none.
 
-        What it scraped next may have been lost by design; a hole before that is one all the same.
+        The next sample may have been lost by design; a gap before it still counts.
         """
         if sample.at == NEVER_MS:
             return NEVER_MS
@@ -90,10 +90,10 @@ class Arrivals:
         return later if later is not None and later > sample.at + SCRAPE_MS else sample.at
 
     def released_unsent(self) -> Iterator[str]:
-        """Yield what any replica released although nobody sent it, since the first that came.
+        """Yield samples that a replica released although none was sent, since the first arrival.
 
-        Where one goes on for another, up to two scrapes lie between what each of them scraped; a
-        mark is at most one scrape after what its gate sent.
+        At a change of the writer there may be two scrape intervals between the two replicas'
+        samples; a mark is at most one scrape interval after the samples that its gate sent.
         """
         stored = {s: sorted({e.at for e in all_}) for s, all_ in self._receiver.stored.items()}
         for process in self._processes:
@@ -106,17 +106,17 @@ class Arrivals:
                 if is_hole and times[after - 1] + SCRAPE_MS < sample.at < times[after]:
                     yield f"{sample} of {process} was released, and nobody sent it"
 
-    def not_come(self, leader: Process) -> Iterator[str]:
-        """Yield what the leader scraped lately that has not come."""
+    def not_arrived(self, leader: Process) -> Iterator[str]:
+        """Yield recent samples of the leader that have not arrived."""
         for scraped_at, sample in self._scraped(leader):
             is_due = self._until - DUE_S < scraped_at < self._until
             if is_due and sample not in self._receiver.stored[sample.series]:
                 yield f"{sample} of {leader}, who leads, has not come"
 
     def dropped(self) -> Iterator[str]:
-        """Yield what a Prometheus dropped, as the receiver refused it, but does not have it.
+        """Yield samples that a Prometheus dropped after a refusal, and the receiver does not have.
 
-        What it has may come again, and is refused then, after an answer that was lost.
+        After a lost answer, samples that the receiver has are sent again, and then refused.
         """
         for process in self._processes:
             if process.remote_write is not None:
@@ -125,7 +125,7 @@ class Arrivals:
                         yield f"{sample} of {process} was passed on, and refused for good"
 
     def out_of_order(self) -> Iterator[str]:
-        """Yield what came after a newer one of its series and replica, unless it came again."""
+        """Yield samples that arrived after a newer one of their replica, except repeated ones."""
         for samples in self._receiver.stored.values():
             newest: dict[int, int] = {}
             seen: set[Sample] = set()
@@ -136,14 +136,14 @@ class Arrivals:
                 newest[sample.life] = max(sample.at, newest.get(sample.life, sample.at))
 
     def inexact(self) -> Iterator[str]:
-        """Yield what came twice, or of one replica and not after all that those before it sent."""
+        """Yield samples that arrived twice, or not after all samples of previous writers."""
         newest = NEVER_MS
-        for life, group in itertools.groupby(self._receiver.came, key=lambda each: each.life):
+        for life, group in itertools.groupby(self._receiver.arrived, key=lambda each: each.life):
             times = [sample.at for sample in group]
             if min(times) <= newest:
                 yield f"of {life} came {min(times)}, and of one before it {newest}"
             newest = max(times)
-        if len(set(self._receiver.came)) < len(self._receiver.came):
+        if len(set(self._receiver.arrived)) < len(self._receiver.arrived):
             yield "a sample came twice"
         if self._receiver.refused:
             yield f"the receiver refused {self._receiver.refused} samples"

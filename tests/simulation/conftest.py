@@ -1,4 +1,4 @@
-"""How histories are told: on processors that nobody else needs just then."""
+"""Runs histories with a low priority, on processors that are idle otherwise."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NICENESS = 10
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
-    """Run the test in a thread that gives way to all else: real leases are kept beside it."""
+    """Run the test in a thread with low priority: other tests hold real leases."""
     names = pyfuncitem._fixtureinfo.argnames
     with ThreadPoolExecutor(1, initializer=_give_way) as pool:
         pool.submit(pyfuncitem.obj, **{name: pyfuncitem.funcargs[name] for name in names}).result()
@@ -20,4 +20,4 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
 
 
 def _give_way() -> None:
-    os.setpriority(os.PRIO_PROCESS, 0, NICENESS)  # 0 is this thread alone
+    os.setpriority(os.PRIO_PROCESS, 0, NICENESS)  # 0 means this thread only

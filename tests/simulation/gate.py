@@ -1,4 +1,4 @@
-"""A gate's process on the fake clock: the real rules, driven as `wrapper.gate.serving` does."""
+"""A gate's process on the simulated clock: the real rules, used as `wrapper.gate.serving` does."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CHECK_S = 0.25
 BUSY_CHECK_S = 0.05
 IDLE_CHECK_S = 1.0
 PEERS_S = 0.33
-# The counters of what is not sent of a batch that is sent on.
+# The counters of samples that are not sent when a held batch is sent.
 NOT_SENT = ("samples_left_out", "samples_rejected_known", "samples_given_up")
 T = TypeVar("T")
 FIELDS = (("Content-Type", "application/x-protobuf"),)
@@ -45,7 +45,7 @@ FIELDS = (("Content-Type", "application/x-protobuf"),)
 
 @dataclass(eq=False)
 class RequestInFlight:
-    """A request to the receiver; ``ended`` takes what came of it, once."""
+    """A request to the receiver; ``ended`` is called once with its answer."""
 
     ended: Callable[[Answer], None]
     request: Request | None = None
@@ -53,7 +53,7 @@ class RequestInFlight:
 
 
 class GateProcess(Stoppable):
-    """One gate process."""
+    """A gate process."""
 
     def __init__(self, host: GateHost, pid: int) -> None:
         super().__init__(host.process.world.hub)
@@ -70,7 +70,7 @@ class GateProcess(Stoppable):
         self._reported_at = self._asked_at = float("-inf")
         self._switch = 0
         self._waits_to_send = False
-        self._acked: tuple[object, int] = (None, 0)  # of the batch that is sent on
+        self._acked: tuple[object, int] = (None, 0)  # of the held batch that is being sent
         self.pause(self.hub.now + START_S * (0.3 + 0.7 * host.random()))
         self.run(self._begin)
 
@@ -92,30 +92,30 @@ class GateProcess(Stoppable):
 
     @property
     def held_since_ms(self) -> int | None:
-        """When the oldest came that it holds, by its wall clock."""
+        """The time at which its oldest held batch was received, by its wall clock."""
         batches = [each.held.oldest for each in self.core._states.values()]
         return min((batch.came for batch in batches if batch is not None), default=None)
 
     @property
     def awaits(self) -> bool:
-        """Whether it awaits that a request comes again, as the leader's gate."""
+        """Whether, as the leader's gate, it waits for a failed request to be repeated."""
         states = self.core._states.values()
         return self.passes and any(each.watermark.is_awaiting(self.now) for each in states)
 
     @property
     def passes(self) -> bool:
-        """Whether it would pass a request on, or has one under way."""
+        """Whether it would pass a request on, or has one in flight."""
         return self.is_alive and (self.core.is_open(self.now) or bool(self._in_flight))
 
     # --- its end ---
 
     def die(self, status: int) -> None:
-        """End it; what it held is lost, and those who wait for it are told by their sockets."""
+        """End it; its held batches are lost, and waiting requests get no answer."""
         if not self.is_alive:
             return
         self.is_alive = False
         process = self.host.process
-        process.world.say(f"{process} gate {self.pid} ends with status {status}")
+        process.world.log(f"{process} gate {self.pid} ends with status {status}")
         self.host.deaths += 1
         self.host.gates.lose(self.host.life, self._held())
         for each in tuple(self._in_flight):
@@ -134,7 +134,7 @@ class GateProcess(Stoppable):
         }
 
     def arm(self, until: float) -> None:
-        """Have the kernel end it at a time of its clock."""
+        """Arm the kernel timer that kills it at a time of its clock."""
         self._switch += 1
         number = self._switch
 
@@ -145,13 +145,13 @@ class GateProcess(Stoppable):
         self.hub.at(self.host.process.real(until), fire)
 
     def disarm(self) -> None:
-        """Have the kernel not end it."""
+        """Disarm the kernel timer."""
         self._switch += 1
 
     # --- the supervisor ---
 
     def apply_order(self, order: GateOrder) -> None:
-        """Take an order."""
+        """Apply an order."""
         if order.open_until is not None and order.open_until > self.now:
             self.arm(order.open_until)
         self.core.apply_order(order, self.now, self.wall_ms)
@@ -163,7 +163,7 @@ class GateProcess(Stoppable):
         self.after(BUSY_CHECK_S if self.core.order.hands_over else idle_s, self._check_periodically)
 
     def _look(self) -> None:
-        """Do what time brings: cut what is under way, report, send on, ask for marks."""
+        """Do what is due: abort requests, report, send held batches, ask for marks."""
         closes_at = self.core.closes_at
         if closes_at is None or self.now >= closes_at:
             for each in tuple(self._in_flight):
@@ -176,7 +176,7 @@ class GateProcess(Stoppable):
         report = self.core.report(self.now, self.wall_ms)
         holds = any(each.held_batches for each in report.endpoints)
         self._is_idle = report == self._last and not holds
-        self._tell(report)
+        self._send_report(report)
         self._replay()
         self._ask(holds=holds)
         self.host.gates.check()
@@ -186,7 +186,7 @@ class GateProcess(Stoppable):
         if closes_at is not None and self.now >= closes_at:
             self._look()
 
-    def _tell(self, report: GateReport) -> None:
+    def _send_report(self, report: GateReport) -> None:
         last = self._last
         if report == last:
             return
@@ -200,7 +200,7 @@ class GateProcess(Stoppable):
     # --- Prometheus ---
 
     def receive(self, attempt: Attempt) -> None:
-        """Take a request, though its sender may have gone."""
+        """Handle a request, even if its sender has ended."""
         batch = Batch(attempt.body, FIELDS, Protocol.V1, self.wall_ms)
         if self.core.endpoint(NAME) is None:
             self._reply(attempt, 503, 1.0)
@@ -238,7 +238,7 @@ class GateProcess(Stoppable):
     # --- the receiver ---
 
     def _send(self, body: bytes, ended: Callable[[Answer], None]) -> None:
-        """Send a body: it may be stopped, cut or ended before the first byte has gone."""
+        """Send a body; the gate may be stopped or killed before its first byte."""
         sending = RequestInFlight(ended)
         self._in_flight.add(sending)
         self.after(0.001 * self.host.random(), lambda: self._begin_to_send(sending, body))
@@ -290,7 +290,7 @@ class GateProcess(Stoppable):
         self._replay()
 
     def _accounted(self, call: Callable[[], T]) -> T:
-        """Have the rules go on with a batch; where that ends it, each sample must be counted."""
+        """Continue with a batch; when it is complete, check that each sample was counted."""
         state = self.core._states.get(NAME)
         if state is None or state.held.oldest is None:
             return call()
@@ -311,7 +311,7 @@ class GateProcess(Stoppable):
     # --- peers ---
 
     def _ask(self, *, holds: bool) -> None:
-        """Ask the leader's API for its marks, now and then."""
+        """Ask the leader's API for its marks from time to time."""
         leader = self.core.order.leader
         if not (leader and holds) or self.core.closes_at is not None:
             return

@@ -1,6 +1,6 @@
-"""What a supervisor does with its gate (`wrapper.supervision.gate_process`), and what gates share.
+"""A supervisor's handling of its gate, as `wrapper.supervision.gate_process`; state of all gates.
 
-It keeps the listening socket, where requests wait while no gate runs.
+The supervisor holds the listening socket, where requests wait while no gate runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ KILL_S = 0.03
 
 @dataclass
 class Gates:
-    """What all gates of a history share."""
+    """The state that all gates of a history share."""
 
     receiver: Receiver
     memory_bytes: int
@@ -33,10 +33,10 @@ class Gates:
     peers_are_deaf: bool = False
     check: Callable[[], None] = lambda: None
     violate: Callable[[str], None] = lambda _what: None
-    lost: dict[int, set[Sample]] = field(default_factory=dict)  # by life: held by gates that died
+    lost: dict[int, set[Sample]] = field(default_factory=dict)  # held by dead gates, by life
 
     def lose(self, life: int, samples: set[Sample]) -> None:
-        """Note what a gate held when it died."""
+        """Record the samples that a gate held when it died."""
         self.lost.setdefault(life, set()).update(samples)
 
 
@@ -54,11 +54,11 @@ class GateHost:
 
     @property
     def running(self) -> GateProcess | None:
-        """The gate, if one lives."""
+        """The gate, if it is alive."""
         return self.gate if self.gate is not None and self.gate.is_alive else None
 
     def start(self) -> Event:
-        """Start the process."""
+        """Start a gate process."""
         self._pid += 1
         self.gate = GateProcess(self, self._pid)
         return GateStarted(self._pid)
@@ -71,11 +71,11 @@ class GateHost:
     def kill(self, reason: str) -> None:
         """Kill the process, which takes a moment."""
         if (gate := self.running) is not None:
-            self.process.world.say(f"{self.process} kills its gate: {reason}")
+            self.process.world.log(f"{self.process} kills its gate: {reason}")
             self.process.world.hub.after(KILL_S * self.random(), lambda: gate.die(-signal.SIGKILL))
 
     def connect(self, attempt: Attempt) -> None:
-        """Take a request of Prometheus: it waits if no gate runs."""
+        """Accept a request of Prometheus, which waits if no gate runs."""
         if (gate := self.running) is not None:
             gate.after(LINE_S * self.random(), lambda: gate.receive(attempt))
         elif self.process.is_alive:

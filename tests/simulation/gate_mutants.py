@@ -1,4 +1,4 @@
-"""The gate's rules, each broken in turn, as in ``mutants``: what its histories must notice."""
+"""Mutants of the gate's rules, as in ``mutants``: the simulation must detect each of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from wrapper.supervision.gate_state import GateState
 
 @dataclass(frozen=True)
 class GateMutant:
-    """A rule left out: each ``owner.name`` becomes what stands there instead."""
+    """A rule that is removed: each ``owner.name`` is replaced by the third value."""
 
     rule: str
     profile: GatedProfile

@@ -1,4 +1,4 @@
-"""Histories of replicas with gates: one passes at every instant, and at the end all has arrived."""
+"""Histories of replicas with gates: at most one passes requests, and at the end all has arrived."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from tests.simulation.gate import GateProcess
 from tests.simulation.gate_host import Gates
 from tests.simulation.history import History, Pod
 from tests.simulation.profiles import GatedProfile
-from tests.simulation.receiver import Mood, Receiver
+from tests.simulation.receiver import Condition, Receiver
 from tests.simulation.replica import GATED, GATED_BESIDE, Process
 from wrapper.model.gate import Marks
 from wrapper.model.roles import Role
 
-SETTLE_S = 15.0  # after the healing, until all has arrived
+SETTLE_S = 15.0  # after the end of the faults, until all samples have arrived
 NEW_LEADER_S = 3.0
-WHOLE_S = 6.0  # after which a replica has what others release
-RECENT_S = 4.0  # what is younger at the end may still be under way
-HELD_MS = 10_000  # what is older has been released, or sent on
-GATE_WAIT_S = 12.0  # the longest pause before a gate is started again, and its start
+WHOLE_S = 6.0  # after this time a replica has the samples that others release
+RECENT_S = 4.0  # younger samples may still be in flight at the end
+HELD_MS = 10_000  # older batches must have been released or sent
+GATE_WAIT_S = 12.0  # the longest pause before a gate's restart, and the restart
 
 
 class GatedHistory(History):
-    """A history whose replicas have gates, before one receiver."""
+    """A history whose replicas have gates, with one receiver."""
 
     def __init__(self, profile: GatedProfile, seed: int) -> None:
         super().__init__(profile, seed)
@@ -38,11 +38,11 @@ class GatedHistory(History):
         self.world.gates = self.gates
         self.world.renderings = GATED if self.rng.random() < 0.7 else GATED_BESIDE
         self.world.marks_of = self._marks_of
-        self.say(f"receiver is {'strict' if is_strict else 'lenient'}")
+        self.log(f"receiver is {'strict' if is_strict else 'lenient'}")
 
-    def tell(self) -> float:
-        """Let it happen; return when there was a writer again, in seconds after the healing."""
-        with self.telling():
+    def simulate(self) -> float:
+        """Run the history; return the seconds from the faults' end until there was a writer."""
+        with self.simulated():
             self.hub.run(self.heals_at)
             self._heal()
             after_s = self._await_writer()
@@ -53,7 +53,7 @@ class GatedHistory(History):
     # --- at every instant ---
 
     def check_gates(self) -> None:
-        """Assert that one gate at most passes requests on, or has one at the receiver."""
+        """Assert that at most one gate passes requests, or has one at the receiver."""
         passing = {gate for gate in self._all_gates() if gate.passes}
         passing |= {each.sender for each in self.receiver.in_flight}
         if len(passing) > 1:
@@ -65,11 +65,11 @@ class GatedHistory(History):
         return (host.gate for host in hosts if host is not None and host.gate is not None)
 
     def writer(self) -> Process | None:
-        """Return whose gate passes, if any."""
+        """Return the replica whose gate passes requests, if any."""
         return next((g.host.process for g in self._all_gates() if g.passes), None)
 
     def _able_since(self, process: Process) -> float:
-        """Return since when a replica could lead, its gate included."""
+        """Return the time since which a replica and its gate could lead."""
         since = super()._able_since(process)
         host = process.gate_host
         if host is None or (host.deaths == 0 and host.gate is not None):
@@ -79,7 +79,7 @@ class GatedHistory(History):
     # --- at the end ---
 
     def _check_end(self) -> None:
-        """Assert what ``arrivals`` says; and that the leader is up to date, and nobody holds on."""
+        """Check the arrivals, that the leader is up to date, and that no gate holds old batches."""
         arrivals = Arrivals(self.receiver, self.processes, self.gates, self.hub.now - RECENT_S)
         problems = [*arrivals.left_out(), *arrivals.out_of_order(), *self._late(arrivals)]
         if self.gated.is_complete:
@@ -94,11 +94,11 @@ class GatedHistory(History):
         if leader is None:
             yield "nobody leads at the end"
             return
-        yield from arrivals.not_come(leader)
+        yield from arrivals.not_arrived(leader)
         if self.gated.skew_s < 1:
             yield from arrivals.dropped()
         if any(gate.awaits for gate in self._all_gates()):
-            return  # a request that was answered by another of the same body: for a minute
+            return  # for a minute, when another request with the same body was answered
         for gate in self._all_gates():
             since = gate.held_since_ms
             is_late = since is not None and since < gate.wall_ms - HELD_MS
@@ -108,10 +108,10 @@ class GatedHistory(History):
     # --- its course ---
 
     def _marks_of(self, identity: str) -> Marks:
-        """Return what the API of the leader tells of its gate, if it says that it leads."""
+        """Return the marks that the leader's API reports, if the replica reports that it leads."""
         for pod in self.pods:
             process = pod.process
-            if process.identity == identity and process.says_it_leads and process.snapshot:
+            if process.identity == identity and process.reports_leadership and process.snapshot:
                 endpoints = process.snapshot.gate.get("endpoints", ())
                 return {e["name"]: e["mark"] for e in endpoints if e["mark"] is not None}
         return {}
@@ -121,35 +121,35 @@ class GatedHistory(History):
 
     def _heal(self) -> None:
         super()._heal()
-        vars(self.receiver.mood).update(vars(Mood()))
+        vars(self.receiver.condition).update(vars(Condition()))
         self.gates.peers_are_deaf = False
 
     def _victim(self) -> Pod:
         leaders = [pod for pod in self.pods if pod.process is self.writer()]
         return self.rng.choice(leaders if leaders and self.rng.random() < 0.7 else self.pods)
 
-    def _strike(self) -> None:
+    def _inject_fault(self) -> None:
         if not self.gated.is_complete or all(self._is_whole(pod.process) for pod in self.pods):
-            super()._strike()
+            super()._inject_fault()
 
     def _is_whole(self, process: Process) -> bool:
-        """Tell whether a replica has been there for so long that it lacks nothing."""
+        """Return whether a replica has run long enough to hold all samples."""
         gate = process.gate_host.running if process.gate_host is not None else None
         is_whole = gate is not None and self.hub.now > gate.started_at + WHOLE_S
         return is_whole and self._is_settled(process)
 
-    def _befall(self, name: str, pod: Pod, until: float) -> None:
+    def _apply_fault(self, name: str, pod: Pod, until: float) -> None:
         if name in _FAULTS:
             _FAULTS[name](self, pod, until)
         else:
-            super()._befall(name, pod, until)
+            super()._apply_fault(name, pod, until)
 
-    def mood(self, until: float, **values: object) -> None:
-        """Change how the receiver is, for a while."""
-        self.set(self.receiver.mood, until, **values)
+    def condition(self, until: float, **values: object) -> None:
+        """Change the condition of the receiver until a time."""
+        self.set(self.receiver.condition, until, **values)
 
     def stop_gate(self, pod: Pod, until: float) -> None:
-        """Stop a gate's process for a while."""
+        """Stop a gate's process until a time."""
         host = pod.process.gate_host
         if host is not None and host.running is not None:
             host.running.pause(until)
@@ -161,14 +161,14 @@ class GatedHistory(History):
             host.running.die(1)
 
     def ask_to_leave(self, pod: Pod, number: int) -> None:
-        """Have it step down or stop in order: a second request would cut the first one short."""
+        """Make a replica step down or stop, unless one does already: that would be cut short."""
         if all(self._is_settled(each.process) for each in self.pods):
             pod.process.signal(number)
 
     def _is_settled(self, process: Process) -> bool:
-        """Tell whether a replica runs, and is not about to step down or stop, nor a new leader.
+        """Return whether a replica runs, is no new leader, and does not step down or stop.
 
-        A new leader's hand-over first waits for what Prometheus sends again: it may be cut short.
+        A new leader's hand-over waits for requests that Prometheus repeats, and may be cut short.
         """
         o, now = process.supervisor._observation, process.local_now()
         until = o.stopping.steps_down_until or 0.0
@@ -176,22 +176,22 @@ class GatedHistory(History):
         return process.is_alive and o.stopping.stop_at is None and until < now and not is_new
 
     def freeze(self, pod: Pod, until: float) -> None:
-        """Stop all of a machine's processes for a while."""
+        """Stop all processes of a machine until a time."""
         self.pause(pod, tuple(pod.process.threads), until)
         self.stop_gate(pod, until)
         self.stop_remote_write(pod, until)
 
     def stop_remote_write(self, pod: Pod, until: float) -> None:
-        """Stop a Prometheus for a while, as far as it sends."""
+        """Stop the sending of a Prometheus until a time."""
         if pod.process.remote_write is not None:
             pod.process.remote_write.pause(until)
 
     def api_is_away(self) -> None:
-        """Have nobody reach the lease for long."""
+        """Make the API server unreachable for all replicas for a long time."""
         until = min(self.hub.now + self.rng.uniform(8, 25), self.heals_at)
-        self.say(f"  the API server is away until {until:.2f}")
+        self.log(f"  the API server is away until {until:.2f}")
         for pod in self.pods:
-            self.set(pod.machine.weather, until, is_refusing=True)
+            self.set(pod.machine.network, until, is_refusing=True)
 
 
 GatedFault = Callable[[GatedHistory, Pod, float], None]
@@ -204,10 +204,12 @@ _FAULTS: dict[str, GatedFault] = {
     "prometheus pauses": lambda h, pod, until: h.stop_remote_write(pod, until),
     "API away": lambda h, _pod, _until: h.api_is_away(),
     "peers deaf": lambda h, _pod, until: h.set(h.gates, until, peers_are_deaf=True),
-    "receiver away": lambda h, _pod, until: h.mood(until, is_away=True),
-    "receiver slow": lambda h, _pod, until: h.mood(until, answer_s=h.rng.choice((0.3, 1.0, 4.0))),
-    "receiver refuses": lambda h, _pod, until: h.mood(
+    "receiver away": lambda h, _pod, until: h.condition(until, is_away=True),
+    "receiver slow": lambda h, _pod, until: h.condition(
+        until, answer_s=h.rng.choice((0.3, 1.0, 4.0))
+    ),
+    "receiver refuses": lambda h, _pod, until: h.condition(
         until, status=h.rng.choice((429, 500, 503)), retry_after_s=h.rng.choice((0.0, 1.0))
     ),
-    "answers lost": lambda h, _pod, until: h.mood(until, loses_answers=h.rng.random()),
+    "answers lost": lambda h, _pod, until: h.condition(until, loses_answers=h.rng.random()),
 }

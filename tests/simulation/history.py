@@ -1,7 +1,7 @@
-"""Histories: some replicas, a row of random faults, and what must hold at every instant.
+"""Histories: some replicas, a series of random faults, and the invariants at every instant.
 
-A history is told by its seed alone. For a while faults come and go; then all is healed, and a
-leader has to be there in time. A violation shows the seed and what happened last.
+A history is determined by its seed. Faults happen for a while; then all of them end, and there has
+to be a leader in time. A violation shows the seed and the last events.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from tests.simulation.hub import Group, Hub, running
-from tests.simulation.lock import REQUEST_TIMEOUT_S, Server, Weather
+from tests.simulation.lock import REQUEST_TIMEOUT_S, NetworkFaults, Server
 from tests.simulation.profiles import Profile
-from tests.simulation.prometheus import READY_S, UNLOADABLE, Disk, Temper
+from tests.simulation.prometheus import READY_S, UNLOADABLE, Behaviour, Disk
 from tests.simulation.replica import (
     DURATION_S,
     EDITED,
@@ -46,19 +46,19 @@ from wrapper.model.lease import LeaseRecord, ObservedLease
 DRIFT = 0.025
 TRACE_LINES = 60
 RELOAD_S = 1.0
-# From when all is well until there is a writer: the lease runs out, one request, one reload.
+# From the end of the faults until there is a writer: the lease expires, one request, one reload.
 BOUND_S = DURATION_S * (1 + 2 * DRIFT) + REQUEST_TIMEOUT_S + RELOAD_S
-# A standby whose watch has been silent learns so much later of the last renewal (`lease_rules`).
+# By this time a standby with a silent watch sees the last renewal later (`lease_rules`).
 PATIENCE_S = 1.25 * RETRY_PERIOD_S + 0.25
 
 
 class Violation(AssertionError):
-    """A promise was broken; the text tells the history."""
+    """A guarantee was violated; the text contains the trace of the history."""
 
 
 @dataclass
 class Pod:
-    """A replica's place: who it is, what it runs on, and its present process."""
+    """A replica's identity, its machine, and its current process."""
 
     identity: str
     incarnation: str
@@ -67,7 +67,7 @@ class Pod:
 
 
 class History:
-    """One history; ``tell`` runs it to its end or raises a Violation."""
+    """A history; ``simulate`` runs it to its end, or raises a Violation."""
 
     def __init__(self, profile: Profile, seed: int, *, has_restarts: bool = True) -> None:
         self.profile = profile
@@ -78,26 +78,26 @@ class History:
         self.pods: list[Pod] = []
         self.processes: list[Process] = []
         self.is_peer_writing = False
-        self.labels_in_order = False  # set where no fault stands in the way of it
+        self.labels_in_order = False  # checked only in histories whose faults cannot prevent it
         self.heals_at = profile.faulty_s
         self.starts_not_before = -DURATION_S
         self.lease_changed_at = 0.0
         self.trace: list[str] = []
         restart = self.restart if has_restarts else lambda _process: None
-        self.world = World(self.hub, self.server, self.rng, self.say, self.check, restart)
+        self.world = World(self.hub, self.server, self.rng, self.log, self.check, restart)
         self.server.watch(self._trace_lease)
 
-    def tell(self) -> float:
-        """Let it happen; return when there was a writer again, in seconds after the healing."""
-        with self.telling():
+    def simulate(self) -> float:
+        """Run the history; return the seconds from the faults' end until there was a writer."""
+        with self.simulated():
             self.hub.run(self.heals_at)
             self._heal()
             return self._await_writer()
 
     @contextlib.contextmanager
-    def telling(self) -> Iterator[Hub]:
-        """Begin it, and end it after whatever is done with the hub meanwhile."""
-        with _told_by(self.hub):
+    def simulated(self) -> Iterator[Hub]:
+        """Start the simulation, and close it at the end of the context."""
+        with _simulated_by(self.hub):
             try:
                 self._begin()
                 yield self.hub
@@ -105,7 +105,7 @@ class History:
                 self.hub.close()
 
     def writer(self) -> Process | None:
-        """Return whose Prometheus may write, if any."""
+        """Return the replica whose Prometheus may write, if any."""
         return next((p for p in self.processes if p.prometheus.may_write), None)
 
     def time_to_writer(self, other_than: Process | None, limit_s: float) -> float:
@@ -120,41 +120,41 @@ class History:
     # --- what must hold ---
 
     def check(self) -> None:
-        """Assert that at most one Prometheus may write, and at most one replica says it leads."""
+        """Assert that at most one Prometheus may write, and one replica reports that it leads."""
         writers = [str(process) for process in self.processes if process.prometheus.may_write]
         writers += ["peer"] if self.is_peer_writing else []
         if len(writers) > 1:
             self.violate(f"{len(writers)} possible writers: {', '.join(writers)}")
-        leaders = [str(process) for process in self.processes if process.says_it_leads]
+        leaders = [str(process) for process in self.processes if process.reports_leadership]
         if len(leaders) > 1:
             self.violate(f"{len(leaders)} say that they lead: {', '.join(leaders)}")
 
-        if self.labels_in_order and self.misleading():
-            self.violate(f"labelled beside another writer: {', '.join(self.misleading())}")
+        if self.labels_in_order and self.mislabelled():
+            self.violate(f"labelled beside another writer: {', '.join(self.mislabelled())}")
 
-    def misleading(self) -> list[str]:
-        """Return the pods that have the leader's label while another's Prometheus may write."""
+    def mislabelled(self) -> list[str]:
+        """Return the pods with the leader's label while another replica's Prometheus may write."""
         writer = self.writer()
         labelled = [pod.process for pod in self.pods if pod.machine.is_labelled]
         return [str(each) for each in labelled if writer is not None and each is not writer]
 
     def violate(self, what: str) -> None:
-        """Raise with the seed and the trace."""
+        """Raise a Violation with the seed and the trace."""
         lines = "\n".join(self.trace[-TRACE_LINES:])
         raise Violation(f"{what}\nprofile {self.profile.name}, seed {self.seed}:\n{lines}")
 
-    def say(self, text: str) -> None:
-        """Note what happened."""
+    def log(self, text: str) -> None:
+        """Add a line to the trace."""
         self.trace.append(f"{self.hub.now:9.4f} {text}")
 
     def _trace_lease(self, seen: ObservedLease) -> None:
         record = seen.record
         text = f"{record.holder or 'nobody'}/{record.incarnation}" if record else "deleted"
         self.lease_changed_at = self.hub.now
-        self.say(f"  lease {seen.version}: {text}")
+        self.log(f"  lease {seen.version}: {text}")
 
     def _await_writer(self) -> float:
-        """Assert that there is a writer in time, now that nothing stands in the way."""
+        """Assert that there is a writer in time after the end of the faults."""
         bound_s = BOUND_S + (PATIENCE_S if "watch silent" in self.profile.faults else 0.0)
         while self.writer() is None:
             self.hub.run(self.hub.now + 0.1)
@@ -166,7 +166,7 @@ class History:
         return writer_after_s
 
     def _check_files(self) -> None:
-        """Assert that no Prometheus would find a file that it refuses, were it started again."""
+        """Assert that no Prometheus would refuse its file at a restart."""
         if not {"edit", "new rules"} & set(self.profile.faults):
             return
         self.hub.run(self.hub.now + 3 * RELOAD_LIMIT_S)
@@ -179,11 +179,11 @@ class History:
                 self.violate(f"{pod.process} has never said what became of its rules")
 
     def _free_since(self) -> float:
-        """Return since when some replica has had no reason of its own not to lead."""
+        """Return the time since which some replica could lead."""
         return max(self.heals_at, min(self._able_since(pod.process) for pod in self.pods))
 
     def _able_since(self, process: Process) -> float:
-        """Return since when a replica could lead, if it lives."""
+        """Return the time since which a replica could lead, if it is alive."""
         if not process.is_alive:
             return self.hub.now
         o = process.supervisor._observation
@@ -209,7 +209,7 @@ class History:
             self.profile.faults
             and (at := at + self.rng.expovariate(1 / self.profile.mean_gap_s)) < self.heals_at
         ):
-            self.hub.at(at, self._strike)
+            self.hub.at(at, self._inject_fault)
 
     def _add_pod(self, identity: str) -> None:
         machine = Machine(
@@ -229,12 +229,12 @@ class History:
 
     def _life(self, machine: Machine, identity: str, incarnation: str) -> Process:
         process = Process(self.world, machine, identity, incarnation)
-        self.say(f"{process} starts")
+        self.log(f"{process} starts")
         self.processes.append(process)
         return process
 
     def restart(self, process: Process) -> None:
-        """Start it again some time after its end, as the same pod or as another of its name."""
+        """Restart a replica some time after its end, as the same pod or as a new one."""
         pod = next((pod for pod in self.pods if pod.process is process), None)
         if pod is None:
             return
@@ -244,7 +244,7 @@ class History:
         if self.rng.random() < 0.5:
             pod.incarnation += "'"
             pod.machine = replace(
-                pod.machine, disk=Disk(FOLLOWER), temper=Temper(), is_labelled=False
+                pod.machine, disk=Disk(FOLLOWER), behaviour=Behaviour(), is_labelled=False
             )
 
         def start() -> None:
@@ -269,14 +269,14 @@ class History:
         margin_s = LAST_MOMENT_S - RENEW_DEADLINE_S
         running(self.hub).park(self.hub.now + margin_s * 0.9 * self.rng.random())
         self.is_peer_writing = False
-        self.say("peer ends")
+        self.log("peer ends")
 
     def _heal(self) -> None:
-        self.say("--- all is healed")
+        self.log("--- all is healed")
         for pod in self.pods:
             for part, sound in (
-                (pod.machine.weather, Weather()),
-                (pod.machine.temper, Temper()),
+                (pod.machine.network, NetworkFaults()),
+                (pod.machine.behaviour, Behaviour()),
                 (pod.machine.disk, Disk(pod.machine.disk.content)),
             ):
                 vars(part).update(vars(sound))
@@ -286,17 +286,17 @@ class History:
 
     # --- faults ---
 
-    def _strike(self) -> None:
-        """Have one fault befall one replica, the leader more often than others."""
+    def _inject_fault(self) -> None:
+        """Inject one fault into a replica, more often into the leader."""
         if not self.pods:
             return
         name = self.rng.choice(self.profile.faults)
         pod = self._victim()
         until = min(self.hub.now + self._duration_s(), self.heals_at)
-        self.say(f"! {name} at {pod.process} until {until:.2f}")
-        self._befall(name, pod, until)
+        self.log(f"! {name} at {pod.process} until {until:.2f}")
+        self._apply_fault(name, pod, until)
 
-    def _befall(self, name: str, pod: Pod, until: float) -> None:
+    def _apply_fault(self, name: str, pod: Pod, until: float) -> None:
         _FAULTS[name](self, pod, until)
 
     def _victim(self) -> Pod:
@@ -307,35 +307,35 @@ class History:
         return self.rng.choice((0.3, 2.0, DURATION_S, 2 * DURATION_S)) * (0.3 + self.rng.random())
 
     def pause(self, pod: Pod, names: tuple[str, ...], until: float) -> None:
-        """Keep some threads from running."""
+        """Pause some threads until a time."""
         for name in names:
             if name in pod.process.threads:
                 pod.process.threads[name].pause(until)
 
     def set(self, part: object, until: float, **values: object) -> None:
-        """Change a part for a while."""
+        """Change a part of the simulation until a time."""
         before = {name: getattr(part, name) for name in values}
         vars(part).update(values)
         self.hub.at(until, lambda: vars(part).update(before))
 
-    def weather(self, pod: Pod, until: float, **values: object) -> None:
-        """Change the way to the server, for one replica or for all."""
+    def network(self, pod: Pod, until: float, **values: object) -> None:
+        """Change the network to the server until a time, for one replica or for all."""
         pods = self.pods if self.rng.random() < 0.3 else [pod]
         for each in pods:
-            self.set(each.machine.weather, until, **values)
+            self.set(each.machine.network, until, **values)
 
     def edit(self, pod: Pod) -> None:
         """Change the inputs of one replica, or of all."""
         renderings = self.rng.choice(INPUTS)
-        self.say(f"  now {renderings}")
+        self.log(f"  now {renderings}")
         for each in self.pods if self.rng.random() < 0.5 else [pod]:
             each.process.edit(renderings)
 
     def delete_lease(self) -> None:
-        """Delete the lease, where all who are there know its holder, and not again and again.
+        """Delete the lease, if all running replicas know its holder, and not too often.
 
-        Documented limits: one who has never seen a holder takes a missing lease for a new one, and
-        a lease that is deleted whenever one looks may have been there in between.
+        These are documented limits: a replica that has never seen a holder acquires a missing
+        lease as a new one, and a lease that is missing at each read may have existed in between.
         """
         if self.hub.now < self.starts_not_before + DURATION_S:
             return
@@ -348,7 +348,7 @@ class History:
 
 
 def _hang(history: History, pod: Pod, until: float) -> None:
-    pod.machine.temper.hangs_until = until
+    pod.machine.behaviour.hangs_until = until
 
 
 Fault = Callable[[History, Pod, float], Any]
@@ -362,19 +362,23 @@ _FAULTS: dict[str, Fault] = {
     "SIGTERM": lambda _h, pod, _until: pod.process.signal(signal.SIGTERM),
     "SIGUSR1": lambda _h, pod, _until: pod.process.signal(signal.SIGUSR1),
     "SIGHUP": lambda _h, pod, _until: pod.process.signal(signal.SIGHUP),
-    "refused": lambda h, pod, until: h.weather(pod, until, is_refusing=True),
-    "swallowed": lambda h, pod, until: h.weather(pod, until, swallows=h.rng.random() + 0.2),
-    "replies lost": lambda h, pod, until: h.weather(pod, until, loses_replies=h.rng.random() + 0.3),
-    "late replies": lambda h, pod, until: h.weather(pod, until, reply_s=REQUEST_TIMEOUT_S),
-    "slow": lambda h, pod, until: h.weather(pod, until, delay_s=2 * h.rng.random()),
-    "watches break": lambda h, pod, until: h.weather(pod, until, breaks_watches=0.7),
-    "watch silent": lambda h, pod, until: h.weather(pod, until, is_watch_silent=True),
+    "refused": lambda h, pod, until: h.network(pod, until, is_refusing=True),
+    "swallowed": lambda h, pod, until: h.network(pod, until, swallows=h.rng.random() + 0.2),
+    "replies lost": lambda h, pod, until: h.network(pod, until, loses_replies=h.rng.random() + 0.3),
+    "late replies": lambda h, pod, until: h.network(pod, until, reply_s=REQUEST_TIMEOUT_S),
+    "slow": lambda h, pod, until: h.network(pod, until, delay_s=2 * h.rng.random()),
+    "watches break": lambda h, pod, until: h.network(pod, until, breaks_watches=0.7),
+    "watch silent": lambda h, pod, until: h.network(pod, until, is_watch_silent=True),
     "lease deleted": lambda h, _pod, _until: h.delete_lease(),
-    "slow reload": lambda h, pod, until: h.set(pod.machine.temper, until, reload_s=4.0),
-    "slow flush": lambda h, pod, until: h.set(pod.machine.temper, until, flush_s=25.0),
+    "slow reload": lambda h, pod, until: h.set(pod.machine.behaviour, until, reload_s=4.0),
+    "slow flush": lambda h, pod, until: h.set(pod.machine.behaviour, until, flush_s=25.0),
     "hangs": _hang,
-    "refuses leader": lambda h, pod, until: h.set(pod.machine.temper, until, refuses_leader=True),
-    "broken rules": lambda h, pod, until: h.set(pod.machine.temper, until, has_broken_rules=True),
+    "refuses leader": lambda h, pod, until: h.set(
+        pod.machine.behaviour, until, refuses_leader=True
+    ),
+    "broken rules": lambda h, pod, until: h.set(
+        pod.machine.behaviour, until, has_broken_rules=True
+    ),
     "foreign reload": lambda _h, pod, _until: pod.process.prometheus.post_reload(
         lambda _status: None
     ),
@@ -386,8 +390,8 @@ _FAULTS: dict[str, Fault] = {
 
 
 @contextlib.contextmanager
-def _told_by(hub: Hub) -> Iterator[None]:
-    """Give the program the simulated clock and threads, and silence its log."""
+def _simulated_by(hub: Hub) -> Iterator[None]:
+    """Use the simulated clock in the program's code, and disable its log."""
 
     def process() -> Process:
         group = running(hub).group
@@ -398,7 +402,7 @@ def _told_by(hub: Hub) -> Iterator[None]:
     real_now, ours = clock.now, threading.get_ident()
 
     def now() -> float:
-        """Return the running replica's time; threads that other tests left keep the real one."""
+        """Return the running replica's time; threads of other tests get the real time."""
         return process().now() if threading.get_ident() == ours else real_now()
 
     with pytest.MonkeyPatch.context() as patch:
@@ -411,6 +415,6 @@ def _told_by(hub: Hub) -> Iterator[None]:
             logging.disable(logging.NOTSET)
 
 
-def tell(profile: Profile, seed: int) -> float:
-    """Tell a history; return how long after the healing there was a writer, in seconds."""
-    return History(profile, seed).tell()
+def simulate(profile: Profile, seed: int) -> float:
+    """Run a history; return the seconds from the end of the faults until there was a writer."""
+    return History(profile, seed).simulate()

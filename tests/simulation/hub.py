@@ -1,9 +1,9 @@
-"""Time, and who runs when: one clock, a row of events, and threads that are greenlets.
+"""The scheduler: one clock, a queue of events, and threads that are greenlets.
 
-The program's own threads run here unchanged: where they would wait, they give way to the hub, and
-it resumes them at their time. Nothing takes time but waiting. A thread can be paused at any wait,
-and, since a look at the clock may be one, between any two looks at the clock. All that is random
-comes from one seeded source, so that a history can be told again.
+The program's own threads run here unchanged: where they would wait, they yield to the hub, which
+resumes them at their time. Only waiting takes time. A thread can be paused at any wait, and, since
+a reading of the clock may be one, between any two readings of the clock. All random values come
+from one seeded source, so that a history can be repeated.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ INSTANT_S = 1e-6
 
 
 class Hub:
-    """The clock and what is to happen; times are real seconds, whatever replicas' clocks say."""
+    """The clock and the pending events; times are real seconds, not those of replicas' clocks."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -33,16 +33,16 @@ class Hub:
         self._actors: list[Actor] = []
 
     def at(self, when: float, happen: Callable[[], None]) -> None:
-        """Have something happen at a time, or now if that has passed."""
+        """Schedule an event at a time, or now if that has passed."""
         self._number += 1
         heapq.heappush(self._events, (max(when, self.now), self._number, happen))
 
     def after(self, seconds: float, happen: Callable[[], None]) -> None:
-        """Have something happen later."""
+        """Schedule an event after some seconds."""
         self.at(self.now + seconds, happen)
 
     def run(self, until: float) -> None:
-        """Let happen what happens before a time."""
+        """Run all events until a time."""
         while self._events and self._events[0][0] <= until:
             self.now, _, happen = heapq.heappop(self._events)
             happen()
@@ -62,14 +62,14 @@ class Hub:
 
 
 class Group:
-    """Threads that live and die together: those of a process."""
+    """Threads that start and end together: those of a process."""
 
     def __init__(self) -> None:
         self.is_alive = True
 
 
 class Actor:
-    """One thread: runs until it parks, and goes on when its time has come or someone wakes it."""
+    """A thread: it runs until it parks, and resumes at its time or when another wakes it."""
 
     def __init__(self, hub: Hub, group: Group, body: Callable[[], object], name: str) -> None:
         self.name = name
@@ -80,7 +80,7 @@ class Actor:
         self._greenlet = greenlet(body, parent=getcurrent())
 
     def park(self, until: float) -> None:
-        """Wait until a time, or until woken; to be called by the thread itself."""
+        """Wait until a time, or until woken; only the thread itself may call it."""
         self._ticket += 1
         ticket = self._ticket
         self._hub.at(max(until, self._hub.now + INSTANT_S), lambda: self._resume(ticket))
@@ -90,12 +90,12 @@ class Actor:
         parent.switch()
 
     def wake(self) -> None:
-        """Have it go on now."""
+        """Resume the thread now."""
         ticket = self._ticket
         self._hub.at(self._hub.now, lambda: self._resume(ticket))
 
     def pause(self, until: float) -> None:
-        """Keep it from going on before a time."""
+        """Prevent the thread from resuming before a time."""
         self.paused_until = max(self.paused_until, until)
 
     def _resume(self, ticket: int) -> None:
@@ -111,7 +111,7 @@ class Actor:
         self._hub.running = None
 
     def end(self) -> None:
-        """End it where it stands."""
+        """End the thread where it waits."""
         self._ticket += 1
         if not self._greenlet.dead:
             self._greenlet.parent = getcurrent()
@@ -119,7 +119,7 @@ class Actor:
 
 
 class Mailbox(Generic[T]):
-    """What a queue is to threads, with waits measured by a replica's own clock."""
+    """A replacement for a queue, whose waits are measured by a replica's own clock."""
 
     def __init__(self, hub: Hub, rate: float) -> None:
         self._hub = hub
@@ -128,13 +128,13 @@ class Mailbox(Generic[T]):
         self._waiter: Actor | None = None
 
     def put(self, item: T) -> None:
-        """Add an item; from anywhere."""
+        """Add an item, from any thread."""
         self._items.append(item)
         if self._waiter is not None:
             self._waiter.wake()
 
     def get(self, timeout: float) -> T:
-        """Return the next item; raise queue.Empty when none has come in time."""
+        """Return the next item; raise queue.Empty if there is none in time."""
         if not self._items and timeout > 0:
             self._waiter = running(self._hub)
             self._waiter.park(self._hub.now + timeout / self._rate)
@@ -144,7 +144,7 @@ class Mailbox(Generic[T]):
         return self._items.popleft()
 
     def wait(self, timeout_s: float) -> T | None:
-        """Return the next item, None when none has come in time."""
+        """Return the next item, or None if there is none in time."""
         try:
             return self.get(timeout_s)
         except queue.Empty:
@@ -156,7 +156,7 @@ class Mailbox(Generic[T]):
 
 
 def running(hub: Hub) -> Actor:
-    """Return the thread that runs."""
+    """Return the running thread."""
     if hub.running is None:
         raise RuntimeError("no thread runs")
     return hub.running

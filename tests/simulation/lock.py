@@ -1,8 +1,8 @@
-"""A lease server as the Kubernetes API is one, and what can lie between it and a replica.
+"""A lease server like the Kubernetes API, and the network between it and a replica.
 
-The server itself is honest: a write replaces exactly the version it names. All else may go wrong:
-requests and answers are late, lost on the way there (and may then arrive long after their sender
-gave up) or on the way back, refused, and watches break or fall silent.
+The server itself is correct: a write replaces exactly the version that it names. The network may
+fail: it delays requests and answers, loses them (a lost request may arrive long after its sender
+has timed out) or refuses them, and watches end or become silent.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NEVER = 1e9
 
 
 class Server:
-    """Holds the one record, its version, and tells watchers."""
+    """Holds the one record and its version, and notifies watchers."""
 
     def __init__(self) -> None:
         self.seen = ObservedLease(None)
@@ -27,11 +27,11 @@ class Server:
         self._watchers: list[Callable[[ObservedLease], None]] = []
 
     def read(self) -> ObservedLease:
-        """Return the lease as it is."""
+        """Return the lease."""
         return self.seen
 
     def write(self, record: LeaseRecord, version: str | None) -> ObservedLease:
-        """Replace exactly that version (None: create)."""
+        """Replace exactly this version (None: create the lease)."""
         if version != self.seen.version:
             raise LeaseConflict("someone else was faster")
         self._change(record)
@@ -40,26 +40,26 @@ class Server:
     def delete(self) -> None:
         """Remove the lease."""
         self.seen = ObservedLease(None)
-        self._tell()
+        self._notify()
 
     def _change(self, record: LeaseRecord) -> None:
         self._count += 1
         self.seen = ObservedLease(record, str(self._count))
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
-        for tell in tuple(self._watchers):
-            tell(self.seen)
+    def _notify(self) -> None:
+        for notify in tuple(self._watchers):
+            notify(self.seen)
 
-    def watch(self, tell: Callable[[ObservedLease], None]) -> Callable[[], None]:
-        """Tell of each change until the returned function is called."""
-        self._watchers.append(tell)
-        return lambda: self._watchers.remove(tell)
+    def watch(self, notify: Callable[[ObservedLease], None]) -> Callable[[], None]:
+        """Report each change until the returned function is called."""
+        self._watchers.append(notify)
+        return lambda: self._watchers.remove(notify)
 
 
 @dataclass
-class Weather:
-    """How the way to the server is at the moment, for one replica; probabilities and seconds."""
+class NetworkFaults:
+    """The condition of the network to the server for one replica; probabilities and seconds."""
 
     delay_s: float = 0.004
     is_refusing: bool = False
@@ -70,30 +70,32 @@ class Weather:
     is_watch_silent: bool = False
 
 
-class Way:
-    """A replica's `LeaseLock`: the server seen through the weather."""
+class FaultyLease:
+    """A replica's `LeaseLock`: the server behind a network with faults."""
 
-    def __init__(self, hub: Hub, server: Server, weather: Weather, rng: random.Random) -> None:
+    def __init__(
+        self, hub: Hub, server: Server, network: NetworkFaults, rng: random.Random
+    ) -> None:
         self._hub = hub
         self._server = server
-        self._weather = weather
+        self._weather = network
         self._rng = rng
         self._ends: list[Callable[[], None]] = []
 
     def describe(self) -> str:
-        """Return what this is."""
+        """Return a description."""
         return "simulated lease"
 
     def read(self) -> ObservedLease:
-        """Return the lease as it was when the request arrived."""
+        """Return the lease at the time when the request arrived."""
         return self._ask(self._server.read)
 
     def write(self, record: LeaseRecord, version: str | None) -> ObservedLease:
-        """Write when the request arrives, whether or not its sender still waits."""
+        """Write when the request arrives, even if its sender no longer waits."""
         return self._ask(lambda: self._server.write(record, version))
 
     def _ask(self, act: Callable[[], ObservedLease]) -> ObservedLease:
-        """Send a request and wait for its answer within the time limit."""
+        """Send a request, and wait for its answer within the time limit."""
         if self._weather.is_refusing:
             raise LeaseUnavailable("connection refused", "refused")
         actor, outcome = running(self._hub), list[ObservedLease | LeaseConflict]()
@@ -111,7 +113,7 @@ class Way:
             outcome.append(answer)
             actor.wake()
 
-        self._hub.after(self._way_there_s(), arrive)
+        self._hub.after(self._request_delay_s(), arrive)
         actor.park(self._hub.now + REQUEST_TIMEOUT_S)
         if not outcome:
             raise LeaseUnavailable("no answer", "timeout")
@@ -122,17 +124,17 @@ class Way:
     def _delay_s(self) -> float:
         return self._rng.random() * self._weather.delay_s
 
-    def _way_there_s(self) -> float:
-        """Return how long a request takes; a swallowed one may arrive much later, or never."""
+    def _request_delay_s(self) -> float:
+        """Return the delay of a request; a swallowed one may arrive much later, or never."""
         if self._rng.random() >= self._weather.swallows:
             return self._delay_s()
         return self._rng.choice((0.5, 1.5, 3.0, NEVER)) * (0.5 + self._rng.random())
 
     def watch(self, seen: ObservedLease, on_change: Callable[[ObservedLease | None], None]) -> None:
-        """Report changes, late and in order, until it breaks or is closed."""
+        """Report changes, late and in order, until the watch breaks or is closed."""
         actor, last_at, is_over = running(self._hub), [0.0], list[bool]()
 
-        def tell(changed: ObservedLease) -> None:
+        def notify(changed: ObservedLease) -> None:
             last_at[0] = max(last_at[0], self._hub.now + self._delay_s())
             self._hub.at(last_at[0], lambda: deliver(changed))
 
@@ -146,10 +148,10 @@ class Way:
             is_over.append(True)
             actor.wake()
 
-        stop = self._server.watch(tell)
+        stop = self._server.watch(notify)
         self._ends.append(end)
         if self._server.seen.version != seen.version:
-            tell(self._server.seen)
+            notify(self._server.seen)
         actor.park(self._hub.now + 250.0)
         self._ends.remove(end)
         stop()

@@ -1,7 +1,7 @@
-"""The safety rules, each broken in turn: what the simulation must notice.
+"""Mutants of the safety rules: the simulation must detect each of them.
 
-A mutant replaces functions of the core by ones that leave a rule out, and names the kind of history
-that brings it to light.
+A mutant replaces functions of the core by ones without a rule, and names the profile of histories
+in which that is detected.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from wrapper.supervision.policy import Policy
 
 @dataclass(frozen=True)
 class Mutant:
-    """A rule left out: ``owner.name`` becomes ``instead``; ``rule`` says what is missing."""
+    """A rule that is removed: ``owner.name`` becomes ``instead``; ``rule`` describes it."""
 
     rule: str
     owner: Any

@@ -1,6 +1,6 @@
-"""Kinds of histories: which faults come together, and how often. Values only.
+"""Profiles of histories: which faults they combine, and how often. Values only.
 
-The first has them all; the others bring those together that a rule stands against.
+The first has all faults; each of the others combines those against which a rule protects.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ ALL_FAULTS = (
 
 @dataclass(frozen=True)
 class Profile:
-    """Which faults a history has, how many, and for how long; seconds.
+    """The faults of a history, their frequency and their duration, in seconds.
 
-    ``stumbles`` is how often a thread is held up at a look at the clock. A peer is another program
-    that follows client-go's rules only; a namesake a pod with the name of another. ``restart_s`` is
-    the longest until one that ended is started again.
+    ``stumbles`` is the probability that a thread is delayed at a reading of the clock. A peer is
+    another program that follows only client-go's rules; a namesake is a pod with the same name as
+    another. ``restart_s`` is the longest time until a replica that ended is started again.
     """
 
     name: str
@@ -59,11 +59,11 @@ class Profile:
 
 @dataclass(frozen=True)
 class GatedProfile(Profile):
-    """A kind of history whose replicas have gates.
+    """A profile of histories whose replicas have gates.
 
-    ``skew_s`` is by how much machines' wall clocks are wrong, at most. ``late_s``: how late samples
-    of one target enter Prometheus. ``is_exact``: nothing may arrive twice, or be refused.
-    ``is_complete``: nothing may be lost that any replica holds.
+    ``skew_s`` is the largest error of the machines' wall clocks. ``late_s``: the age of one
+    target's samples when Prometheus scrapes them. ``is_exact``: no sample may arrive twice, or be
+    refused. ``is_complete``: no sample may be lost that any replica holds.
     """
 
     skew_s: float = 0.03

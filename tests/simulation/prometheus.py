@@ -1,9 +1,9 @@
-"""A Prometheus: a file, reloads one after the other, and the truth about who may write.
+"""A Prometheus: its file, its reloads one after the other, and whether it may really write.
 
-As measured with real ones: a reload reads the file at its start; taking remote_write away flushes
-the old queue first and may take for ever; only then does it show the new configuration, and only at
-its end count as successful; a broken rule file fails it although remote_write has been applied;
-SIGHUPs during a reload collapse into one.
+As measured with real ones: a reload reads the file at its start; a removal of remote_write first
+flushes the old queue, which may never end; only then does Prometheus report the new configuration,
+and only at its end does the reload count as successful; an invalid rule file fails a reload,
+although remote_write has been applied; several SIGHUPs during a reload cause one more reload.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from tests.simulation.hub import Hub
 from wrapper.model.configuration import Evidence, Rendering
 
 READY_S = 0.3
-UNLOADABLE = b"unloadable"  # what no Prometheus loads
+UNLOADABLE = b"unloadable"  # a file that every Prometheus refuses
 
 
 @dataclass
 class Disk:
-    """A pod's output file, and rules beside it; ``delay_s`` and ``fails`` are its faults."""
+    """A pod's output file, and its rules; ``delay_s`` and ``fails`` are faults."""
 
     content: Rendering
     has_bad_rules: bool = False
@@ -30,8 +30,8 @@ class Disk:
 
 
 @dataclass
-class Temper:
-    """How Prometheus behaves at the moment; seconds and claims."""
+class Behaviour:
+    """How Prometheus behaves at the moment: seconds, and faults."""
 
     reload_s: float = 0.02
     flush_s: float = 0.05
@@ -42,11 +42,11 @@ class Temper:
 
 @dataclass
 class Prometheus:
-    """One Prometheus process; ``on_writing`` is told whenever it may have begun to write."""
+    """A Prometheus process; ``on_writing`` is called whenever it may have begun to write."""
 
     hub: Hub
     disk: Disk
-    temper: Temper
+    behaviour: Behaviour
     rng: random.Random
     on_writing: Callable[[], None]
     on_exit: Callable[[int], None]
@@ -68,7 +68,7 @@ class Prometheus:
 
     @property
     def may_write(self) -> bool:
-        """Whether it sends, or may still flush, what a leader's configuration says."""
+        """Whether it sends, or may still flush, by a leader's configuration."""
         return self.is_alive and (self.applied.writes_remotely or self.is_flushing)
 
     @property
@@ -77,7 +77,7 @@ class Prometheus:
         return self.is_alive and self.hub.now >= self.started_at + READY_S
 
     def die(self, status: int, after_s: float = 0.0) -> None:
-        """End it, a moment later."""
+        """End it after some seconds."""
         self.hub.after(after_s, lambda: self._end(status))
 
     def _end(self, status: int) -> None:
@@ -87,14 +87,14 @@ class Prometheus:
 
     # --- reloading ---
 
-    def hang_up(self) -> None:
-        """Take SIGHUP; ignored while it starts."""
+    def receive_sighup(self) -> None:
+        """Handle a SIGHUP, which is ignored during the start."""
         if self.is_ready:
             self._is_asked = True
             self._next()
 
     def post_reload(self, answer: Callable[[int], None]) -> None:
-        """Take a reload request; answered with its status when that reload is done."""
+        """Handle a reload request, which is answered when that reload is done."""
         self._waiting.append(answer)
         self._next()
 
@@ -108,16 +108,16 @@ class Prometheus:
             answer = self._waiting.pop(0)
         self._is_reloading = True
         read = self.disk.content
-        self._after(self._some(self.temper.reload_s), lambda: self._apply(read, answer))
+        self._after(self._some(self.behaviour.reload_s), lambda: self._apply(read, answer))
 
     def _after(self, seconds: float, happen: Callable[[], None]) -> None:
-        """Go on later: not while it hangs, and not when it is dead."""
+        """Continue later, but not while it hangs, and not when it is dead."""
 
         def go_on() -> None:
             if not self.is_alive:
                 return
-            if self.hub.now < self.temper.hangs_until:
-                self.hub.at(self.temper.hangs_until, go_on)
+            if self.hub.now < self.behaviour.hangs_until:
+                self.hub.at(self.behaviour.hangs_until, go_on)
             else:
                 happen()
 
@@ -127,12 +127,12 @@ class Prometheus:
         return seconds * (0.2 + 0.8 * self.rng.random())
 
     def _apply(self, read: Rendering, answer: Callable[[int], None] | None) -> None:
-        if read.content == UNLOADABLE or (read.writes_remotely and self.temper.refuses_leader):
+        if read.content == UNLOADABLE or (read.writes_remotely and self.behaviour.refuses_leader):
             self._finish(answer, is_successful=False)
             return
         if self.applied.writes_remotely and not read.writes_remotely:
             self.is_flushing = True
-            flush_s = self._some(self.temper.flush_s)
+            flush_s = self._some(self.behaviour.flush_s)
             self._after(flush_s, lambda: self._flushed(read, answer))
         else:
             self._applied(read, answer)
@@ -146,9 +146,9 @@ class Prometheus:
         if read.writes_remotely:
             self.on_writing()
         self.shown = read
-        is_successful = not (self.temper.has_broken_rules or self.disk.has_bad_rules)
+        is_successful = not (self.behaviour.has_broken_rules or self.disk.has_bad_rules)
         self._after(
-            self._some(self.temper.reload_s),
+            self._some(self.behaviour.reload_s),
             lambda: self._finish(answer, is_successful=is_successful),
         )
 
@@ -165,11 +165,11 @@ class Prometheus:
 
     @property
     def answers(self) -> bool:
-        """Whether HTTP answers."""
-        return self.is_ready and self.hub.now >= self.temper.hangs_until
+        """Whether it answers HTTP requests."""
+        return self.is_ready and self.hub.now >= self.behaviour.hangs_until
 
     def evidence_after(self, shown: Rendering, asked_at: float) -> Evidence:
-        """Return what it says: what it showed when asked, and its metrics as they are now."""
+        """Return its evidence: what it showed when asked, and its current metrics."""
         return Evidence(
             shown_hash=shown.fingerprint,
             writes_remotely=shown.writes_remotely,

@@ -1,8 +1,9 @@
-"""A receiver of remote_write, who stores what; and the truth about who sends.
+"""A receiver of remote_write: it stores samples, and knows which gates have requests in flight.
 
-A strict one is as Prometheus is without an out-of-order window: it refuses a whole request with 400
-when one sample is older than the newest of its series, or as old and different. A lenient one
-stores all. Both may be away, slow, refuse for now, and lose answers after storing.
+A strict one behaves as Prometheus without an out-of-order window: it refuses a whole request with
+400 if one sample is older than the newest of its series, or has the same time and differs. A
+lenient one stores everything. Both may be unreachable or slow, refuse temporarily, and lose answers
+after storing.
 """
 
 from __future__ import annotations
@@ -24,37 +25,37 @@ NETWORK_S = 0.002
 
 
 @dataclass
-class Mood:
-    """How the receiver is at the moment; seconds and probabilities."""
+class Condition:
+    """The condition of the receiver; seconds and probabilities."""
 
     is_away: bool = False
     answer_s: float = 0.01
-    status: int = 0  # what it answers to all, 0 for what it should
+    status: int = 0  # the answer to all requests; 0: the correct answer
     retry_after_s: float = 0.0
     loses_answers: float = 0.0
 
 
 @dataclass(eq=False)
 class Request:
-    """One request from a gate, as the receiver sees it."""
+    """A request from a gate, at the receiver."""
 
     sender: GateProcess
     answer: Callable[[Answer], None]
     is_over: bool = False
-    store: Callable[[], Answer] | None = None  # until it has stored
+    store: Callable[[], Answer] | None = None  # None once the samples are stored
 
 
 @dataclass
 class Receiver:
-    """Holds samples by series, in the order in which they came."""
+    """Holds samples by series, in the order of their arrival."""
 
     hub: Hub
     rng: random.Random
     is_strict: bool
     on_request: Callable[[], None]
-    mood: Mood = field(default_factory=Mood)
+    condition: Condition = field(default_factory=Condition)
     stored: dict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))
-    came: list[Sample] = field(default_factory=list)
+    arrived: list[Sample] = field(default_factory=list)
     in_flight: list[Request] = field(default_factory=list)
     refused: int = 0
     _newest: dict[str, Sample] = field(default_factory=dict)
@@ -62,7 +63,7 @@ class Receiver:
     def request(
         self, sender: GateProcess, body: bytes, answer: Callable[[Answer], None]
     ) -> Request:
-        """Take a request; ``answer`` is called once, unless it is cut."""
+        """Accept a request; ``answer`` is called once, unless the request is cut."""
         request = Request(sender, answer)
         self.in_flight.append(request)
         self.on_request()
@@ -71,34 +72,34 @@ class Receiver:
         return request
 
     def cut(self, request: Request) -> None:
-        """End a request from the sender's side: the receiver may have read it all, and stores it.
+        """End a request from the sender's side; the receiver may have read it, and then stores it.
 
-        It stores it at once: what a receiver does long after its client has gone no fence can stop.
+        It stores it at once: fencing cannot prevent a receiver from storing much later.
         """
         if request.is_over:
             return
         self._end(request)
-        if request.store is not None and not self.mood.is_away and self.rng.random() < 0.5:
+        if request.store is not None and not self.condition.is_away and self.rng.random() < 0.5:
             request.store()
 
     def _arrive(self, request: Request) -> None:
         if request.is_over:
             return
-        if self.mood.is_away:
+        if self.condition.is_away:
             self._reply(request, Answer(None, problem="connection refused"))
             return
-        takes_s = self.mood.answer_s * self.rng.random()
+        takes_s = self.condition.answer_s * self.rng.random()
         self.hub.after(takes_s * self.rng.random(), lambda: self._take(request, takes_s))
 
     def _take(self, request: Request, takes_s: float) -> None:
         if request.is_over or request.store is None:
             return
-        if self.mood.status:
-            answer = Answer(self.mood.status, self.mood.retry_after_s)
+        if self.condition.status:
+            answer = Answer(self.condition.status, self.condition.retry_after_s)
         else:
             answer = request.store()
         request.store = None
-        if self.rng.random() < self.mood.loses_answers:
+        if self.rng.random() < self.condition.loses_answers:
             answer = Answer(None, problem="connection reset")
         self.hub.after(takes_s * self.rng.random(), lambda: self._reply(request, answer))
 
@@ -122,14 +123,14 @@ class Receiver:
             newest = self._newest.get(sample.series)
             if self.is_strict and sample == newest:
                 continue
-            self.came.append(sample)
+            self.arrived.append(sample)
             self.stored[sample.series].append(sample)
             if newest is None or sample.at >= newest.at:
                 self._newest[sample.series] = sample
         return Answer(204)
 
     def _fits(self, samples: list[Sample]) -> bool:
-        """Tell whether each sample is newer than its series' newest, or is that one."""
+        """Return whether each sample is newer than the newest of its series, or equal to it."""
         newest = dict(self._newest)
         for sample in samples:
             last = newest.get(sample.series)

@@ -1,9 +1,10 @@
-"""The remote_write of one Prometheus: scrapes, shards, and requests that are tried until answered.
+"""The remote_write of one Prometheus: scrapes, shards, and requests that are repeated.
 
-As Prometheus does it: each series has its shard; a shard sends in order, one request at a time, a
-full batch at once and any other after batch_send_deadline; what is refused with 5xx or 429, or not
-answered, is sent again, after Retry-After or a pause that doubles; any other refusal drops it. All
-that waits is in the WAL, which is long enough here, and is not sent by the next Prometheus.
+It behaves as Prometheus: each series has its shard; a shard sends in order, one request at a time,
+a full batch at once and any other after batch_send_deadline; after a 5xx, a 429 or no answer, the
+batch is sent again, after Retry-After or a pause that doubles; after any other refusal it is
+dropped. Waiting samples are in the WAL, which is long enough here; the next Prometheus does not
+send them.
 """
 
 from __future__ import annotations
@@ -22,32 +23,32 @@ from tests.simulation.stoppable import Stoppable
 SCRAPE_S = 1.0
 SERIES = (("a1", "a2"), ("b1", "b2", "b3"))  # of each target
 LATE_SERIES = ("late1",)  # of the target whose samples are late
-APPEND_S = 0.02  # from the time of a scrape until remote_write has it
+APPEND_S = 0.02  # from the time of a scrape until remote_write has its samples
 BATCH_DEADLINE_S = 0.5
 FIRST_PAUSE_S = 0.03
 MAX_BACKOFF_S = 1.0
 GATE_TIMEOUT_S = 2.0  # of a request to the receiver
-TIMEOUT_S = GATE_TIMEOUT_S + 1.0  # of one to the gate
+TIMEOUT_S = GATE_TIMEOUT_S + 1.0  # of a request to the gate
 FULL = 6  # samples in a batch
 
 
 @dataclass(eq=False)
 class Attempt:
-    """One sending of a batch to the gate; ``answered`` is called with a status, None for none."""
+    """A request to the gate; ``answered`` gets its status, or None without an answer."""
 
     body: bytes
     answered: Callable[[int | None, float], None]
     is_over: bool = False
 
     def reply(self, status: int | None, retry_after_s: float = 0.0) -> None:
-        """Answer, unless Prometheus does not wait any more."""
+        """Answer, unless Prometheus no longer waits."""
         if not self.is_over:
             self.is_over = True
             self.answered(status, retry_after_s)
 
 
 class RemoteWrite(Stoppable):
-    """The remote_write of one Prometheus; ``wall_ms`` is its clock, ``connect`` leads to a gate."""
+    """The remote_write of a Prometheus; ``wall_ms`` is its clock, ``connect`` sends to a gate."""
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class RemoteWrite(Stoppable):
             self.after(rng.random() * SCRAPE_S, partial(self._scrape, target))
 
     def add_late_target(self, late_s: float) -> None:
-        """Scrape one more target, whose samples are so old when they are scraped."""
+        """Scrape one more target, whose samples are this old when they are scraped."""
         self.after(self.rng.random() * SCRAPE_S, partial(self._scrape, LATE_SERIES, late_s))
 
     def _scrape(self, target: tuple[str, ...], late_s: float = 0.0) -> None:
@@ -86,7 +87,7 @@ class RemoteWrite(Stoppable):
 
     @property
     def waiting(self) -> set[Sample]:
-        """What no gate has taken yet."""
+        """The samples that no gate has accepted yet."""
         return {sample for shard in self._shards for sample in shard.waiting}
 
 
@@ -104,13 +105,13 @@ class Shard:
         self._is_timed = False
 
     def add(self, sample: Sample) -> None:
-        """Take a sample; send if it makes a full batch."""
+        """Add a sample; send a batch if it is full."""
         self.waiting.append(sample)
         if not self._batch:
             self._next()
 
     def _next(self) -> None:
-        """Send what fills a batch now, and what does not within the deadline."""
+        """Send a full batch now, or any other batch within the deadline."""
         if len(self.waiting) >= FULL:
             self._send()
         elif not self._is_timed:

@@ -1,8 +1,7 @@
-"""A replica: the program's own supervisor and elector, between a simulated machine and lease.
+"""A replica: the real supervisor and elector, with a simulated machine and lease.
 
-What the program does with threads, files, signals and HTTP is done here by the simulated parts,
-thread by thread as in `performer` and `sensors` of `wrapper.supervision`; what it decides is its
-own code.
+Threads, files, signals and HTTP are simulated, thread by thread as in `performer` and `sensors` of
+`wrapper.supervision`; the decisions are made by the program's own code.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from typing import Any
 from tests.simulation.gate import ENDPOINT
 from tests.simulation.gate_host import GateHost, Gates
 from tests.simulation.hub import Actor, Group, Hub, Mailbox, running
-from tests.simulation.lock import REQUEST_TIMEOUT_S, Server, Way, Weather
-from tests.simulation.prometheus import READY_S, UNLOADABLE, Disk, Prometheus, Temper
+from tests.simulation.lock import REQUEST_TIMEOUT_S, FaultyLease, NetworkFaults, Server
+from tests.simulation.prometheus import READY_S, UNLOADABLE, Behaviour, Disk, Prometheus
 from tests.simulation.remote_write import RemoteWrite
 from wrapper.election.elector import Elector
 from wrapper.election.lease_rules import LeaseTerms
@@ -70,7 +69,7 @@ LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)
 RENDERINGS = Renderings(FOLLOWER, LEADER)
 _BAD_FOLLOWER = Rendering(Role.FOLLOWER, UNLOADABLE, "bf", writes_remotely=False)
 _BAD_LEADER = Rendering(Role.LEADER, UNLOADABLE, "bl", writes_remotely=True)
-# Inputs that come later: a good one, a bad one, and each with one rendering bad.
+# Later inputs: a valid one, an invalid one, and two with one invalid rendering.
 EDITED = Renderings(
     Rendering(Role.FOLLOWER, b"g", "g", writes_remotely=False),
     Rendering(Role.LEADER, b"m", "m", writes_remotely=True),
@@ -78,7 +77,7 @@ EDITED = Renderings(
 UNUSABLE = Renderings(_BAD_FOLLOWER, _BAD_LEADER)
 ONLY_FOLLOWS = Renderings(EDITED.follower, _BAD_LEADER)
 ONLY_LEADS = Renderings(_BAD_FOLLOWER, EDITED.leader)
-# Behind gates: everybody sends to their own all the time, the leader's rendering may differ too.
+# With gates, every replica always sends to its own gate; the leader's rendering may still differ.
 _GATED = Rendering(Role.FOLLOWER, b"g", "g", writes_remotely=False, endpoints=(ENDPOINT,))
 _GATED_LEADER = Rendering(Role.LEADER, b"gl", "gl", writes_remotely=True, endpoints=(ENDPOINT,))
 GATED = Renderings(_GATED, _GATED)
@@ -101,28 +100,28 @@ MAIN, WRITER, ELECTOR, SENSOR = "main", "writer", "elector", "sensor"
 
 @dataclass
 class Machine:
-    """What a pod runs on: its clock (offset and rate against the hub's) and its faults."""
+    """The machine of a pod: its clock (offset and rate against the hub's) and its faults."""
 
     rate: float = 1.0
     offset_s: float = 1000.0
     wall_skew_s: float = 0.0
     reloads_by_http: bool = False
-    stumbles: float = 0.0  # how often a thread is held up at a look at the clock
-    weather: Weather = field(default_factory=Weather)
-    temper: Temper = field(default_factory=Temper)
+    stumbles: float = 0.0  # the probability of a delay at a reading of the clock
+    network: NetworkFaults = field(default_factory=NetworkFaults)
+    behaviour: Behaviour = field(default_factory=Behaviour)
     disk: Disk = field(default_factory=lambda: Disk(FOLLOWER))
     is_labelled: bool = False
-    label_s: float = 0.0  # what a patch of its label takes beside its way
+    label_s: float = 0.0  # the time of a patch of its label, beside the network's delay
 
 
 @dataclass
 class World:
-    """What replicas share, and who watches over them."""
+    """The state that replicas share, and the checks."""
 
     hub: Hub
     server: Server
     rng: random.Random
-    say: Callable[[str], None]
+    log: Callable[[str], None]
     check: Callable[[], None]
     on_process_exit: Callable[[Process], None] = lambda _process: None
     renderings: Renderings = RENDERINGS
@@ -132,7 +131,7 @@ class World:
 
 
 class Process(Group):
-    """One life of the program in a pod."""
+    """One process of the program in a pod."""
 
     def __init__(self, world: World, machine: Machine, identity: str, incarnation: str) -> None:
         super().__init__()
@@ -159,12 +158,17 @@ class Process(Group):
         machine, hub = self.machine, self.world.hub
         machine.disk.content = self.world.renderings.follower
         machine.disk.has_bad_rules = False
-        machine.temper.hangs_until = 0.0
+        machine.behaviour.hangs_until = 0.0
         self.prometheus = Prometheus(
-            hub, machine.disk, machine.temper, self.world.rng, self.world.check, self._child_exited
+            hub,
+            machine.disk,
+            machine.behaviour,
+            self.world.rng,
+            self.world.check,
+            self._child_exited,
         )
         self._start_gate_host()
-        way = Way(hub, self.world.server, machine.weather, self.world.rng)
+        way = FaultyLease(hub, self.world.server, machine.network, self.world.rng)
         self.elector = Elector(way, self._terms(), self.events.put, self._start_thread, self.now)
         inbox: Any = Mailbox(hub, machine.rate)
         self.elector._inbox = inbox
@@ -177,12 +181,12 @@ class Process(Group):
         self.run(self.elector.run, ELECTOR)
         self.run(self.performer.write_for_ever, WRITER)
         self.run(self._watch_prometheus, SENSOR)
-        self.run(self.performer.look_for_ever, "loaded")
+        self.run(self.performer.observe_for_ever, "loaded")
         self.run(self.performer.label_for_ever, "labeller")
         self.run(self._feed_for_ever, "feed")
 
     def _start_gate_host(self) -> None:
-        """Listen for what Prometheus sends, and have it send; the supervisor starts the gate."""
+        """Open the gate's socket, and start remote_write; the supervisor starts the gate."""
         world, gates = self.world, self.world.gates
         if gates is None:
             return
@@ -243,9 +247,9 @@ class Process(Group):
         self.exit(self.supervisor.run())
 
     def exit(self, status: int) -> None:
-        """End the process; the kernel ends its child with it."""
+        """End the process; the kernel then kills its child."""
         if self.is_alive:
-            self.world.say(f"{self} ends with status {status}")
+            self.world.log(f"{self} ends with status {status}")
             self.is_alive = False
             self.status = status
             self.prometheus.die(-signal.SIGKILL, KILL_TAKES_S * self.world.rng.random())
@@ -254,7 +258,7 @@ class Process(Group):
             self.world.on_process_exit(self)
 
     def _child_exited(self, status: int) -> None:
-        self.world.say(f"{self} Prometheus has ended ({status})")
+        self.world.log(f"{self} Prometheus has ended ({status})")
         if self.remote_write is not None:
             self.remote_write.is_alive = False
         self.world.hub.after(0.001, lambda: self.events.put(ChildExited(status)))
@@ -269,7 +273,7 @@ class Process(Group):
         return self.machine.offset_s + self.machine.rate * self.world.hub.now
 
     def now(self) -> float:
-        """Return its time to a thread of it, which may be held up just after."""
+        """Return its time to one of its threads, which may be delayed just after."""
         now, actor, rng = self.local_now(), self.world.hub.running, self.world.rng
         if actor is not None and self.machine.stumbles and rng.random() < self.machine.stumbles:
             held_s = rng.choice((0.01, 0.1, 1.0, DURATION_S)) * rng.random()
@@ -277,7 +281,7 @@ class Process(Group):
         return now
 
     def real(self, local: float) -> float:
-        """Return the real time of a moment of its clock."""
+        """Return the real time for a time of its clock."""
         return (local - self.machine.offset_s) / self.machine.rate
 
     def wall(self) -> float:
@@ -289,35 +293,35 @@ class Process(Group):
         return round((self.wall() + EPOCH_S) * 1000)
 
     def sleep(self, seconds: float) -> None:
-        """Wait; for one of its threads."""
+        """Wait, in one of its threads."""
         running(self.world.hub).park(self.world.hub.now + seconds / self.machine.rate)
 
-    # --- what it has instead of a kernel and a web side ---
+    # --- replacements for the kernel and the web process ---
 
     def set_switch(self, at: float | None) -> None:
-        """Arm or disarm the kernel's timer, which asks no thread."""
+        """Arm or disarm the kernel timer, which needs no thread."""
         self._switch_number += 1
         number, self.switch_at = self._switch_number, at
 
         def fire() -> None:
             if number == self._switch_number and self.is_alive:
-                self.world.say(f"{self} is killed by its switch")
+                self.world.log(f"{self} is killed by its switch")
                 self.exit(-signal.SIGKILL)
 
         if at is not None:
             self.world.hub.at(self.real(at), fire)
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Take the supervisor's snapshot."""
+        """Receive a snapshot of the supervisor."""
         before = self.snapshot
         if before is None or (before.role, before.reason) != (snapshot.role, snapshot.reason):
-            self.world.say(f"{self} {snapshot.role}: {snapshot.reason}")
+            self.world.log(f"{self} {snapshot.role}: {snapshot.reason}")
         self.snapshot = snapshot
         self.world.check()
 
     @property
-    def says_it_leads(self) -> bool:
-        """Whether its web side says that it leads."""
+    def reports_leadership(self) -> bool:
+        """Whether its API reports that it leads."""
         snapshot = self.snapshot
         return self.is_alive and snapshot is not None and snapshot.leads(self.local_now())
 
@@ -332,7 +336,7 @@ class Process(Group):
     # --- rules that are fetched ---
 
     def _feed_for_ever(self) -> None:
-        """Write rules as they come, have them loaded; put the last good back if need be."""
+        """Write new rules and reload; restore the last good ones after a refusal."""
         while True:
             self.machine.disk.has_bad_rules = self.new_rules.get(1e9)
             if self._reloaded(has_changed_files=True) is Verdict.REFUSED:
@@ -345,7 +349,7 @@ class Process(Group):
         self.events.put(ReloadWanted(number, has_changed_files))
         while (answer := self.answers.get(1e9)).number < number:
             pass
-        self.world.say(f"{self} rules {number}: {answer.verdict}")
+        self.world.log(f"{self} rules {number}: {answer.verdict}")
         return answer.verdict
 
     # --- its sensors ---
@@ -358,7 +362,7 @@ class Process(Group):
             self.sleep(READY_S / 4)
         self.events.put(FenceChecked(""))
         self.events.put(ReadinessProbed(is_ready=True))
-        news = 0  # healthy probes change nothing but after an unhealthy one
+        news = 0  # healthy probes matter only after an unhealthy one
         while True:
             self.sleep(HEALTH_PERIOD_S)
             is_healthy = self._answers()
@@ -368,7 +372,7 @@ class Process(Group):
 
 
 class Performer:
-    """Does for the simulated machine what `wrapper.supervision.performer` does for the real one."""
+    """Does for the simulated machine what `wrapper.supervision.performer` does for a real one."""
 
     def __init__(self, process: Process) -> None:
         self.exit_status: int | None = None
@@ -383,19 +387,19 @@ class Performer:
         self._pause_s = 0.01
 
     def instruct(self, stance: Stance, now: float, marks: Marks) -> None:
-        """Hand the elector its orders."""
+        """Pass the orders to the elector."""
         self._process.elector.instruct(stance, now, marks)
 
     def want_evidence(self, is_wanted: bool) -> None:
-        """Begin or end looking what Prometheus has loaded."""
+        """Start or stop observing what Prometheus has loaded."""
         if is_wanted and not self._is_wanted:
             self._pause_s = 0.01
             self._wakes.put(None)
         self._is_wanted = is_wanted
 
     def perform(self, action: Action) -> Event | None:
-        """Do one thing, or have it done; return its event if there is one at once."""
-        self._process.now()  # it may be held up between any two actions
+        """Perform an action, or have a thread do it; return its event, if it is immediate."""
+        self._process.now()  # it may be delayed between any two actions
         match action:
             case ArmSwitch(at):
                 self._process.set_switch(at)
@@ -431,7 +435,7 @@ class Performer:
         return None
 
     def _signal(self, number: int, reason: str) -> None:
-        self._process.world.say(f"{self._process} signals Prometheus {number}: {reason}")
+        self._process.world.log(f"{self._process} signals Prometheus {number}: {reason}")
         takes_s = KILL_TAKES_S if number == signal.SIGKILL else 0.3
         status = -number if number == signal.SIGKILL else 0
         self._process.prometheus.die(status, takes_s * self._rng.random())
@@ -439,7 +443,7 @@ class Performer:
     # --- writing ---
 
     def write_for_ever(self) -> None:
-        """Write what is asked for, one after the other."""
+        """Write the requested renderings one after the other."""
         while True:
             self._process.events.put(self._write(self._writes.get(1e9)))
 
@@ -455,33 +459,33 @@ class Performer:
     # --- the pod's label ---
 
     def label_for_ever(self) -> None:
-        """Label the pod as it is told, one order after the other."""
+        """Perform the orders for the pod's label one after the other."""
         while True:
             self._process.events.put(self._label(self._labels.get(1e9)))
 
     def _label(self, is_on: bool) -> PodLabelAnswered:
-        """Send a patch through the weather: it may be lost, or answered too late."""
-        weather, rng = self._machine.weather, self._rng
-        if weather.is_refusing:
+        """Send a patch over the network: it may be lost, or answered too late."""
+        network, rng = self._machine.network, self._rng
+        if network.is_refusing:
             return PodLabelAnswered("connection refused")
-        if rng.random() < weather.swallows or self._machine.label_s > REQUEST_TIMEOUT_S:
+        if rng.random() < network.swallows or self._machine.label_s > REQUEST_TIMEOUT_S:
             self._process.sleep(REQUEST_TIMEOUT_S)
             return PodLabelAnswered("no answer")
-        self._process.sleep(self._machine.label_s + weather.delay_s * rng.random())
+        self._process.sleep(self._machine.label_s + network.delay_s * rng.random())
         self._machine.is_labelled = is_on
         self._process.world.check()
-        self._process.sleep((weather.delay_s + weather.reply_s) * rng.random())
-        is_lost = rng.random() < weather.loses_replies
+        self._process.sleep((network.delay_s + network.reply_s) * rng.random())
+        is_lost = rng.random() < network.loses_replies
         return PodLabelAnswered("no answer" if is_lost else "")
 
-    # --- reloading, and looking what came of it ---
+    # --- reloading, and observing the result ---
 
     def _reload(self, fingerprint: str) -> None:
         self._pause_s = 0.01
         if self._machine.reloads_by_http:
             self._process.run(lambda: self._post(fingerprint), "reload")
         else:
-            self._process.prometheus.hang_up()
+            self._process.prometheus.receive_sighup()
 
     def _post(self, fingerprint: str) -> None:
         sent_at, statuses = self._process.now(), list[int]()
@@ -496,7 +500,7 @@ class Performer:
         status = statuses[0] if statuses else 0
         self._process.events.put(ReloadAnswered(fingerprint, sent_at, status, "refused"))
 
-    def look_for_ever(self) -> None:
+    def observe_for_ever(self) -> None:
         """Report what Prometheus has loaded while that is wanted: often at first, then less."""
         while True:
             if not self._is_wanted:

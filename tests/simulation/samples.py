@@ -1,4 +1,4 @@
-"""Samples, and the bodies of requests that carry them: real ones, packed as Prometheus does."""
+"""Samples, and real request bodies with them, packed as Prometheus does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _REQUEST = REQUESTS[Protocol.V1]
 
 
 class Sample(NamedTuple):
-    """A value of a series at a time in ms; the value says which Prometheus scraped it."""
+    """A value of a series at a time in ms; the value identifies the Prometheus that scraped it."""
 
     series: str
     at: int
@@ -22,7 +22,7 @@ class Sample(NamedTuple):
 
 
 def body_of(samples: Iterable[Sample]) -> bytes:
-    """Return the body of a request with these samples; a series' own stay in order."""
+    """Return the body of a request with these samples; the order within a series is kept."""
     request = _REQUEST()
     by_series = itertools.groupby(sorted(samples, key=lambda each: each.series), _series)
     for series, of_series in by_series:

@@ -1,7 +1,7 @@
-"""A process that is made of callbacks: it can be stopped for a while, and ended.
+"""A process that consists of callbacks: it can be stopped until a time, and ended.
 
-What should happen while it is stopped happens when it goes on, in order: so do sockets keep what
-came. After its end nothing happens in it.
+Callbacks that are due while it is stopped run when it continues, in order, as sockets keep data.
+After its end no callback runs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from tests.simulation.hub import Hub
 
 
 class Stoppable:
-    """See the module."""
+    """A process that can be stopped and ended."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
@@ -24,11 +24,11 @@ class Stoppable:
         self.paused_until = max(self.paused_until, until)
 
     def after(self, seconds: float, happen: Callable[[], None]) -> None:
-        """Have something happen in it later."""
+        """Schedule a callback in the process after some seconds."""
         self.hub.after(seconds, lambda: self.run(happen))
 
     def run(self, happen: Callable[[], None]) -> None:
-        """Have something happen in it as soon as it runs."""
+        """Run a callback in the process as soon as it is not stopped."""
         if not self.is_alive:
             return
         if self.hub.now < self.paused_until:
@@ -38,7 +38,7 @@ class Stoppable:
 
 
 class Line:
-    """A way on which messages are late but stay in order, as a socket is one."""
+    """A connection on which messages are delayed but stay in order, like a socket."""
 
     def __init__(self, hub: Hub, longest_s: float) -> None:
         self._hub = hub
@@ -46,6 +46,6 @@ class Line:
         self._last_at = 0.0
 
     def send(self, share: float, arrive: Callable[[], None]) -> None:
-        """Have a message arrive after a share, from 0 to 1, of the longest delay."""
+        """Deliver a message after a share, from 0 to 1, of the longest delay."""
         self._last_at = max(self._last_at, self._hub.now + share * self._longest_s)
         self._hub.at(self._last_at, arrive)

@@ -1,6 +1,6 @@
-"""One gate at most passes, and all arrives: histories of replicas with gates, before one receiver.
+"""At most one gate passes requests, and all samples arrive: histories of replicas with gates.
 
-SIMULATION_SEEDS sets how many histories are told, as in ``test_simulation``.
+SIMULATION_SEEDS sets the number of histories, as in ``test_simulation``.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ MUTANT_SEEDS = 100
 
 
 @pytest.mark.parametrize("profile", profiles.GATED, ids=lambda profile: profile.name)
-def test_one_gate_passes_and_all_arrives(profile: GatedProfile) -> None:
-    """Whatever befalls replicas, gates and the receiver: no two pass at once, nothing is lost."""
+def test_one_gate_passes_and_all_samples_arrive(profile: GatedProfile) -> None:
+    """Under all faults, at most one gate passes requests at a time, and no sample is lost."""
     for seed in range(GATED_SEEDS):
-        GatedHistory(profile, seed).tell()
+        GatedHistory(profile, seed).simulate()
 
 
-def is_brought_to_light(mutant: GateMutant) -> bool:
-    """Tell whether some history of the mutant's kind breaks a promise."""
+def is_detected(mutant: GateMutant) -> bool:
+    """Return whether a history of the mutant's profile violates a guarantee."""
     for seed in range(MUTANT_SEEDS):
         try:
-            GatedHistory(mutant.profile, seed).tell()
+            GatedHistory(mutant.profile, seed).simulate()
         except Violation:
             return True
     return False
@@ -39,18 +39,18 @@ def is_brought_to_light(mutant: GateMutant) -> bool:
 def test_each_rule_of_the_gate_is_needed(
     mutant: GateMutant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the rule, in some history two pass, or something is lost, twice or out of order."""
+    """Without the rule, two gates pass at a time, or samples are lost, repeated or out of order."""
     for owner, name, instead in mutant.patches:
         monkeypatch.setattr(owner, name, instead)
-    assert is_brought_to_light(mutant)
+    assert is_detected(mutant)
 
 
-def test_a_gated_history_can_be_told_again() -> None:
+def test_a_gated_history_is_reproducible() -> None:
     """The same seed gives the same history, sample by sample."""
     told = []
     for _ in range(2):
         history = GatedHistory(profiles.GATED_ANY, 3)
-        history.tell()
-        told.append((history.trace, history.receiver.came))
+        history.simulate()
+        told.append((history.trace, history.receiver.arrived))
     assert told[0] == told[1]
     assert len(told[0][1]) > 50

@@ -1,7 +1,7 @@
-"""Never two writers, soon a writer: thousands of histories, and mutants that they bring to light.
+"""Never two writers, soon a writer: thousands of histories, and the mutants that they detect.
 
-SIMULATION_SEEDS sets how many histories are told of each kind. To see one that failed again:
-``tell(profiles.ANY, seed)``; the violation shows what happened.
+SIMULATION_SEEDS sets the number of histories for each profile. To repeat a failed one:
+``simulate(profiles.ANY, seed)``; the violation shows the last events.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from wrapper.supervision.requested_reload import RequestedReload
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "48"))
 MUTANT_SEEDS = 200
 SCRIPTED_SEEDS = range(10)
-# What a standby may lag behind on its own clock: its share of the drift, and the way of the news.
+# The longest time until a standby sees the lease as expired: with drift, and the network's delay.
 LEASE_S = DURATION_S * (1 + 2 * DRIFT) + 0.1
 
 
 @pytest.mark.parametrize("profile", profiles.PROFILES, ids=lambda profile: profile.name)
 def test_never_two_writers_and_soon_one(profile: Profile) -> None:
-    """Whatever befalls the replicas, one at most may write; all healed, one does in time."""
-    assert max(History(profile, seed).tell() for seed in range(SEEDS)) < 2 * BOUND_S
+    """Under all faults, at most one replica may write; after their end, one does in time."""
+    assert max(History(profile, seed).simulate() for seed in range(SEEDS)) < 2 * BOUND_S
 
 
-def is_brought_to_light(mutant: Mutant) -> bool:
-    """Tell whether some history of the mutant's kind breaks a promise."""
+def is_detected(mutant: Mutant) -> bool:
+    """Return whether a history of the mutant's profile violates a guarantee."""
     for seed in range(MUTANT_SEEDS):
         try:
-            History(mutant.profile, seed).tell()
+            History(mutant.profile, seed).simulate()
         except Violation:
             return True
     return False
@@ -47,13 +47,13 @@ def is_brought_to_light(mutant: Mutant) -> bool:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.rule)
 def test_each_rule_is_needed(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the rule, some history ends in two writers."""
+    """Without the rule, some history violates a guarantee."""
     monkeypatch.setattr(mutant.owner, mutant.name, mutant.instead)
-    assert is_brought_to_light(mutant)
+    assert is_detected(mutant)
 
 
 def leading(history: History) -> Process:
-    """Return who leads after five quiet seconds."""
+    """Return the leader after five seconds without faults."""
     history.hub.run(5.0)
     writer = history.writer()
     assert writer is not None
@@ -61,9 +61,9 @@ def leading(history: History) -> Process:
 
 
 def freeze_main(seed: int) -> float:
-    """Have a leader's main thread hang for good; return when another writes, in seconds."""
+    """Let a leader's main thread hang for ever; return the seconds until another replica writes."""
     history = History(profiles.QUIET, seed, has_restarts=False)
-    with history.telling():
+    with history.simulated():
         leader = leading(history)
         leader.threads[MAIN].pause(1e9)
         return history.time_to_writer(leader, 60.0)
@@ -71,21 +71,21 @@ def freeze_main(seed: int) -> float:
 
 @pytest.mark.parametrize("seed", SCRIPTED_SEEDS)
 def test_a_leader_whose_main_thread_hangs_is_replaced(seed: int) -> None:
-    """Its elector renews for one retry period more at most, then its lease runs out."""
+    """If the main thread hangs, the lease is renewed for one retry period at most, and expires."""
     assert freeze_main(seed) < RETRY_PERIOD_S * (1 + DRIFT) + LEASE_S + 0.3
 
 
-def test_renewals_end_when_the_main_thread_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Were it otherwise, the lease would be held until the kernel ends the leader."""
+def test_renewals_must_end_when_the_main_thread_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without that rule, the lease would be held until the kernel kills the leader."""
     monkeypatch.setattr(Elector, "_is_orphaned", lambda _elector, _request, _now: False)
     assert freeze_main(0) > RETRY_PERIOD_S * (1 + DRIFT) + LEASE_S + 0.3
 
 
 @pytest.mark.parametrize("seed", SCRIPTED_SEEDS)
 def test_a_frozen_leader_is_dead_before_another_writes(seed: int) -> None:
-    """With every thread stopped the kernel ends it, within its lease."""
+    """If all threads are stopped, the kernel kills the leader before its lease expires."""
     history = History(profiles.QUIET, seed, has_restarts=False)
-    with history.telling() as hub:
+    with history.simulated() as hub:
         leader = leading(history)
         for thread in leader.threads.values():
             thread.pause(1e9)
@@ -97,10 +97,10 @@ def test_a_frozen_leader_is_dead_before_another_writes(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SCRIPTED_SEEDS)
-def test_a_leader_that_vanishes_is_replaced_when_its_lease_runs_out(seed: int) -> None:
-    """Not a poll later: the expiry itself wakes a standby."""
+def test_a_vanished_leader_is_replaced_at_the_leases_expiry(seed: int) -> None:
+    """If the leader vanishes, a standby writes as soon as the lease expires, without a poll."""
     history = History(profiles.QUIET, seed, has_restarts=False)
-    with history.telling() as hub:
+    with history.simulated() as hub:
         leader = leading(history)
         renewed_at = history.lease_changed_at
         leader.exit(-signal.SIGKILL)
@@ -110,9 +110,9 @@ def test_a_leader_that_vanishes_is_replaced_when_its_lease_runs_out(seed: int) -
 
 @pytest.mark.parametrize("seed", SCRIPTED_SEEDS)
 def test_a_leader_whose_prometheus_dies_is_replaced_at_once(seed: int) -> None:
-    """The lease is given back, and a standby writes within half a second."""
+    """If the leader's Prometheus dies, the lease is released; a standby writes within 0.5 s."""
     history = History(profiles.QUIET, seed, has_restarts=False)
-    with history.telling():
+    with history.simulated():
         leader = leading(history)
         leader.prometheus.die(-signal.SIGKILL)
         assert history.time_to_writer(leader, 10.0) < 0.5
@@ -120,10 +120,13 @@ def test_a_leader_whose_prometheus_dies_is_replaced_at_once(seed: int) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 @pytest.mark.parametrize("seed", SCRIPTED_SEEDS)
-def test_a_leader_that_leaves_in_order_hands_over(seed: int, number: int) -> None:
-    """Another writes within half a second, while the old one's Prometheus still serves."""
+def test_a_leader_that_stops_or_steps_down_hands_over(seed: int, number: int) -> None:
+    """After SIGTERM or SIGUSR1, another replica writes within 0.5 s.
+
+    The old leader's Prometheus still serves then.
+    """
     history = History(profiles.QUIET, seed, has_restarts=False)
-    with history.telling():
+    with history.simulated():
         leader = leading(history)
         history.labels_in_order = True
         leader.signal(number)
@@ -132,10 +135,10 @@ def test_a_leader_that_leaves_in_order_hands_over(seed: int, number: int) -> Non
 
 
 @pytest.mark.parametrize("seed", SCRIPTED_SEEDS)
-def test_a_hand_over_takes_the_label_along(seed: int) -> None:
-    """Nobody has it beside another writer; soon the new leader has it, and its alone it is."""
+def test_a_hand_over_moves_the_label(seed: int) -> None:
+    """At a hand-over, the label is never beside another writer, and moves to the new leader."""
     history = History(profiles.QUIET, seed, has_restarts=False)
-    with history.telling() as hub:
+    with history.simulated() as hub:
         leader = leading(history)
         assert leader.machine.is_labelled
         history.labels_in_order = True
@@ -147,10 +150,10 @@ def test_a_hand_over_takes_the_label_along(seed: int) -> None:
 
 
 def hand_over_with_slow_labels() -> None:
-    """Have leaders step down whose labels take about as long to go as their demotions."""
+    """Let leaders step down whose label takes about as long as their demotion."""
     for seed in SCRIPTED_SEEDS:
         history = History(profiles.QUIET, seed, has_restarts=False)
-        with history.telling():
+        with history.simulated():
             leader = leading(history)
             leader.machine.label_s = 0.12
             history.labels_in_order = True
@@ -159,22 +162,22 @@ def hand_over_with_slow_labels() -> None:
 
 
 def test_the_release_waits_for_a_slow_label() -> None:
-    """The lease becomes free when the label is off, so that it is beside no other writer."""
+    """The lease is released only when the label is removed."""
     hand_over_with_slow_labels()
 
 
-def test_without_that_wait_the_label_misleads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Were the lease given back at once, another would write before the label is off."""
+def test_the_release_must_wait_for_the_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the lease were released at once, another replica would write beside the label."""
     monkeypatch.setattr(candidacy, "LABEL_WAIT_S", 0.0)
     with pytest.raises(Violation, match="labelled beside another writer"):
         hand_over_with_slow_labels()
 
 
 @pytest.mark.parametrize("seed", SCRIPTED_SEEDS)
-def test_a_label_that_is_never_answered_delays_nothing(seed: int) -> None:
-    """The hand-over takes the moment longer that is granted, whatever becomes of the label."""
+def test_an_unanswered_label_delays_a_hand_over_briefly(seed: int) -> None:
+    """If the label cannot be removed, the hand-over takes only LABEL_WAIT_S longer."""
     history = History(profiles.QUIET, seed, has_restarts=False)
-    with history.telling():
+    with history.simulated():
         leader = leading(history)
         leader.machine.label_s = 1e9
         leader.signal(signal.SIGUSR1)
@@ -182,10 +185,10 @@ def test_a_label_that_is_never_answered_delays_nothing(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SCRIPTED_SEEDS)
-def test_healed_the_leader_alone_is_labelled(seed: int) -> None:
-    """Whatever was lost, refused or left behind by a crash: a minute later the label is right."""
+def test_after_the_faults_only_the_leader_has_the_label(seed: int) -> None:
+    """After the end of the faults, only the leader has the label, within a minute."""
     history = History(profiles.ANY, seed)
-    with history.telling() as hub:
+    with history.simulated() as hub:
         hub.run(history.heals_at)
         history._heal()
         history._await_writer()
@@ -194,19 +197,19 @@ def test_healed_the_leader_alone_is_labelled(seed: int) -> None:
         assert labelled == [history.writer()]
 
 
-# --- rules that are fetched beside the configuration ----------------------------------------------
+# --- fetched rules --------------------------------------------------------------------------------
 
 
 def feed_bad_rules_in_hand_overs(seeds: Iterable[int]) -> None:
-    """Have it done with each seed."""
+    """Run the next function with each seed."""
     for seed in seeds:
         feed_bad_rules_in_a_hand_over(seed)
 
 
 def feed_bad_rules_in_a_hand_over(seed: int) -> None:
-    """Give all replicas rules that Prometheus refuses, in the moment in which the leader leaves."""
+    """Give all replicas rules that Prometheus refuses, just when the leader steps down."""
     history = History(profiles.QUIET, seed, has_restarts=False)
-    with history.telling() as hub:
+    with history.simulated() as hub:
         leader = leading(history)
         leader.signal(signal.SIGUSR1)
         for pod in history.pods:
@@ -219,38 +222,38 @@ def feed_bad_rules_in_a_hand_over(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SCRIPTED_SEEDS)
-def test_bad_rules_take_no_writer_away(seed: int) -> None:
-    """Its Prometheus refuses them, and it leads on; they have to make room for the last good."""
+def test_refused_rules_do_not_end_leadership(seed: int) -> None:
+    """If Prometheus refuses rules, the leader stays leader, and restores the last good ones."""
     history = History(profiles.QUIET, seed, has_restarts=False)
-    with history.telling() as hub:
+    with history.simulated() as hub:
         leader = leading(history)
         leader.new_rules.put(True)  # noqa: FBT003 - they are bad
         hub.run(hub.now + 10.0)
         assert history.writer() is leader
-        assert leader.says_it_leads
+        assert leader.reports_leadership
         assert not leader.machine.disk.has_bad_rules
         assert leader.prometheus.is_successful
 
 
 @pytest.mark.parametrize("seed", SCRIPTED_SEEDS)
-def test_bad_rules_spoil_no_hand_over(seed: int) -> None:
-    """A promotion whose reload fails by new rules is not given up: they go, and it is loaded."""
+def test_refused_rules_do_not_fail_a_hand_over(seed: int) -> None:
+    """If a promotion's reload fails because of new rules, they are restored, and it succeeds."""
     feed_bad_rules_in_a_hand_over(seed)
 
 
-def test_without_an_excuse_the_configuration_is_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Were the refusal laid at its door, leadership would bounce."""
+def test_a_refusal_must_not_be_blamed_on_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the refusal were blamed on the configuration, the hand-over would fail."""
     monkeypatch.setattr(RequestedReload, "may_explain_refusal", property(lambda _self: False))
     with pytest.raises(AssertionError):
         feed_bad_rules_in_hand_overs(SCRIPTED_SEEDS)
 
 
-def test_a_history_can_be_told_again() -> None:
+def test_a_history_is_reproducible() -> None:
     """The same seed gives the same history, event by event."""
     traces = []
     for _ in range(2):
         history = History(profiles.ANY, 7)
-        history.tell()
+        history.simulate()
         traces.append(history.trace)
     assert traces[0] == traces[1]
     assert len(traces[0]) > 20
