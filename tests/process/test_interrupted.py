@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -10,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support import wait_until
 
 
 @pytest.mark.parametrize(
@@ -39,15 +40,19 @@ def test_an_interrupted_command_has_no_traceback(
 
 def test_an_interrupted_start_has_no_traceback(tmp_path: Path) -> None:
     """If SIGINT arrives before the loop runs, it ends the program, without a traceback."""
-    fifo = tmp_path / "config.yml"
-    os.mkfifo(fifo)
+    (tmp_path / "config.yml").write_text("follower: {}\n")
+    promtool = tmp_path / "promtool"
+    promtool.write_text(f"#!/bin/sh\ntouch {tmp_path}/is_checking\nexec sleep 10\n")
+    promtool.chmod(0o755)
     program = Path(sys.executable).with_name("prometheus-elector")
-    words = [str(program), "--config", str(fifo), "--lease-lock=none", "--", "prometheus"]
+    words = [str(program), "--config=config.yml", "--lease-lock=none", "--output=out.yml"]
+    words += [f"--config-check={promtool}", "--", "true"]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         try:
-            with fifo.open("w"):  # once the program reads it
-                process.send_signal(signal.SIGINT)
-                _, said = process.communicate(timeout=20)
+            wait_until((tmp_path / "is_checking").exists, 20, "the start checks the configuration")
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == -signal.SIGINT
         finally:
             process.kill()
-    assert (process.returncode, said) == (-signal.SIGINT, "")
+        assert process.stderr is not None
+        assert process.stderr.read() == ""

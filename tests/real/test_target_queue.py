@@ -121,16 +121,15 @@ class Server:
 
     @property
     def queue(self) -> dict[str, Any]:
-        """What the status reports of the queue."""
-        told = requests.get(f"http://{self.part.api}/_elector/status", timeout=5).json()
-        queue: dict[str, Any] = told["targets"]["queue"]
-        return queue
+        """The state of the queue in the status; empty before the first report."""
+        status = requests.get(f"http://{self.part.api}/_elector/status", timeout=5).json()
+        return status["targets"]["queue"] or {}
 
     def await_start(self) -> None:
         """Wait until the first targets and rules are fetched, and the queue is connected."""
         self.await_line("info", "t.json groups=", "first targets")
         self.await_line("info", "r.yml groups=", "first rules")
-        wait_until(lambda: self.queue["is_connected"], LIMIT_S, "the queue is heard")
+        wait_until(lambda: self.queue.get("is_connected"), LIMIT_S, "the queue is heard")
 
     def await_line(self, level: str, pattern: str, what: str, count: int = 1) -> None:
         """Wait until `count` of its own log lines at this level match."""

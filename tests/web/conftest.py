@@ -125,7 +125,7 @@ class Web:
     def get(self, path: str, **arguments: Any) -> requests.Response:
         """Send a GET request, or one with ``method``."""
         method = arguments.pop("method", "GET")
-        arguments = {"timeout": 20, **self.asking, **arguments}
+        arguments = {"timeout": 60, **self.asking, **arguments}
         return requests.request(method, self.url + path, **arguments)
 
     def raw(self, data: bytes) -> bytes:
