@@ -34,7 +34,8 @@ from wrapper.documents.yaml_nodes import LIST_TAG, UnusableError, compose
 
 _WORD = "Zz0"
 _WORDS = re.compile(r"\b[A-Za-z0-9][A-Za-z0-9_./-]*+(?!:[ \t\r\n])", re.ASCII)
-_NAME = re.compile(rf"^[- ] ({'|'.join(NAMES)}): +([A-Za-z0-9][A-Za-z0-9_./:-]*)\r?$", re.MULTILINE)
+_SCALAR = r"""[A-Za-z0-9][A-Za-z0-9_./:-]*|"[^"\\\r\n]*"|'[^'\r\n]*'"""
+_NAME = re.compile(rf"^[- ] ({'|'.join(NAMES)}): +({_SCALAR})\r?$", re.MULTILINE)
 _DEEPEST = 50  # levels of an item, far fewer than the parser allows in a document
 _MOST_SINGLE = 256  # with more shapes, and under two items each, items are parsed
 
@@ -143,7 +144,11 @@ def _are_written(shape: str, item: MappingNode) -> bool:
 
 
 def _written_names(text: bytes) -> dict[str, str]:
-    return {match[1]: match[2] for match in _NAME.finditer(text.decode())}
+    return {match[1]: _unquoted(match[2]) for match in _NAME.finditer(text.decode())}
+
+
+def _unquoted(scalar: str) -> str:
+    return scalar[1:-1] if scalar[0] in "\"'" else scalar
 
 
 def _parsed_names(text: bytes) -> dict[str, str]:

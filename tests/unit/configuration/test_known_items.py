@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
-from wrapper.configuration import sections
+from wrapper.configuration import known_items, sections
 from wrapper.configuration.known_items import Items, KnownItems, by_text
 from wrapper.configuration.render import OneFile, WholeFile
 from wrapper.configuration.sections import Section, read_base, read_both
@@ -20,6 +20,7 @@ from wrapper.documents.outline import STAND_IN, Outline
 from wrapper.documents.problems import ConfigurationError, Problems
 from wrapper.documents.source import Source
 from wrapper.documents.source_spans import TextItem
+from wrapper.documents.yaml_nodes import compose
 
 
 def described(node: Node, seen: dict[int, int]) -> Any:
@@ -369,6 +370,28 @@ def test_names_are_found_as_they_are_written() -> None:
     names = [item.names for item in items["scrape_configs"].values()]
     assert {"job_name": "e.4"} in names
     assert {"name": "c-2", "url": "http://c-2:1/x"} in names
+    same_in_both_ways(content.encode())
+
+
+@pytest.mark.parametrize(
+    "form", ["'{}'", '"{}"', "\"the '{}'\"", "'the \"{}\": no # 1'", '"é/{}"', "\"'{}'\""]
+)
+def test_names_in_quotes_are_found_without_parsing(form: str) -> None:
+    """A name of the leader's is compared with all of them."""
+    content = jobs(*(f"job_name: {form.format(n)}" for n in ("b-1", "c-2", "d-3"))).encode()
+    composed = mock.Mock(wraps=compose)
+    with mock.patch.object(known_items, "compose", composed):
+        _, items = read(content, "", is_both=False)
+        names = [item.names for item in items["scrape_configs"].values()]
+    assert {"job_name": form[1:-1].format("c-2")} in names
+    assert not any(b"c-2" in call.args[0] for call in composed.call_args_list)
+    same_in_both_ways(content)
+
+
+@pytest.mark.parametrize("form", ["'it''s {}'", '"a\\t{}"', '"a\n  {}"', "'{}' # b", '"" #{}'])
+def test_names_in_quotes_that_have_to_be_parsed(form: str) -> None:
+    """Those with escapes, or on several lines, for example."""
+    content = jobs(*(f"job_name: {form.format(n)}" for n in ("b-1", "c-2", "d-3")))
     same_in_both_ways(content.encode())
 
 
