@@ -33,6 +33,16 @@ FIRST = (("real", "simulation", "fuzz"), ("gate",), ("process",), ("web",), ("br
 UNMEASURED = () if os.environ.get("MEASURE") == "all" else ("simulation", "real", "fuzz")
 
 
+def pytest_configure() -> None:
+    """Let programs that tests start have default signals, also after nohup or in the background.
+
+    They would inherit that a signal is ignored, but not a handler, which ignores it here.
+    """
+    for number in (signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda _number, _frame: None)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Collect without coverage, with which it takes more than twice as long.
