@@ -274,7 +274,7 @@ def is_replaceable(path: Path) -> bool:
     A rename would replace a device like /dev/null, or a link to one like /dev/stdout, for the whole
     machine.
     """
-    folder = path.absolute().parent.resolve()
+    folder = resolve_folder(path).parent
     if folder == Path("/dev") or Path("/proc") in (folder, *folder.parents):
         return False
     try:

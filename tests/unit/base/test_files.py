@@ -239,6 +239,12 @@ def test_only_a_regular_file_is_replaceable(folder: Path) -> None:
     assert is_replaceable(Path("/dev/shm/none"))
 
 
+def test_a_circle_of_links_on_the_way_is_no_device(folder: Path) -> None:
+    """Creating the file there says what is wrong."""
+    (folder / "circle").symlink_to("circle")
+    assert is_replaceable(folder / "circle" / "file")
+
+
 def test_is_current(folder: Path) -> None:
     """A file is current with the same bytes and the same mode, and only then."""
     path = folder / "out.yml"
