@@ -439,11 +439,9 @@ def test_a_start_removes_files_of_a_killed_process(folder: Path, killed: str, fi
     assert (folder / f".{file}.tmp-mine").exists()
 
 
-@pytest.mark.parametrize(
-    "words", [["--config=config.yml", "--lease-lock=none"], []], ids=["rendered", "plain"]
-)
+@pytest.mark.parametrize("part", ["follower", "leader", "plain"])
 def test_a_pattern_that_matches_copies_is_warned_of(
-    folder: Path, words: list[str], caplog: pytest.LogCaptureFixture
+    folder: Path, part: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A pattern in rule_files that matches copies of the rules is a warning.
 
@@ -453,8 +451,14 @@ def test_a_pattern_that_matches_copies_is_warned_of(
     Path("link").symlink_to("rules")
     found = [f"{folder}/rules/*", "rules/*.yml", "link/*", "*", r"a\0b/*"]
     lines = "".join(f'- "{each}"\n' for each in found)
+    parts = {
+        "follower": " {}\n",
+        "leader": " {}\n",
+        part: f"\n  rule_files:\n{indent(lines, '  ')}",
+    }
     Path("prometheus.yml").write_text(f"rule_files:\n{lines}")
-    Path("config.yml").write_text(f"follower:\n  rule_files:\n{indent(lines, '  ')}leader: {{}}\n")
+    Path("config.yml").write_text(f"follower:{parts['follower']}leader:{parts['leader']}")
+    words = [] if part == "plain" else ["--config=config.yml", "--lease-lock=none"]
     feed = f"--targets-url=http://p/r={folder}/rules/r.yml"
     child = ["--", "./prometheus", f"--config.file={'out' if words else 'prometheus'}.yml"]
     start = prepare(load([feed, *words, *child], {}, hostname="h", incarnation="i"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import chain
 from pathlib import Path
 
 from wrapper.base import files
@@ -79,14 +80,15 @@ def _warn_of_patterns(start: StartupState) -> None:
 
     feeds = [feed for feed in start.settings.targets.feeds if feed.kind is FileKind.RULES]
     copies = [copy_of(files.resolve_folder(Path(feed.path))) for feed in feeds]
-    output, config = start.output, start.first.content
+    output, used = start.output, start.last_good or start.good
+    configs = [used.follower.content, used.leader.content]
     if start.is_plain:
         output = Path(start.arguments.config_file)
         try:
-            config = files.read_input(output, LARGEST_INPUT)
+            configs = [files.read_input(output, LARGEST_INPUT)]
         except files.InputError:
             return  # Prometheus reports it
-    for pattern in patterns_in(config):
+    for pattern in dict.fromkeys(chain.from_iterable(map(patterns_in, configs))):
         try:
             path = files.resolve_folder(output.parent / pattern)
         except ValueError:  # no file can have this path
