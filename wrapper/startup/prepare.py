@@ -252,13 +252,13 @@ def _other_output(start: StartupState) -> str:
 def _problem_of_another_file(start: StartupState) -> list[str]:
     """Return a problem if Prometheus reads another file than the output.
 
-    A script that starts Prometheus may add --config.file itself. That is not known here, so it is
-    not a problem.
+    Without --config.file, Prometheus is started with the output. A script that starts Prometheus
+    may add --config.file itself. That is not known here, so it is not a problem.
     """
-    settings, read = start.settings, Path(start.arguments.config_file)
-    if settings.mode is not Mode.OWNER or is_same_file(start.output, read):
+    read = Path(start.arguments.config_file)
+    if start.settings.mode is not Mode.OWNER or not start.arguments.names_config_file:
         return []
-    if not start.arguments.names_config_file and Path(settings.child[0]).name != "prometheus":
+    if is_same_file(start.output, read):
         return []
     wrong = f"--output={start.output}: Prometheus reads --config.file={read}, another file"
     return [f"{wrong}; leave --output out, or write --config.file={start.output} after --"]
