@@ -20,10 +20,6 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any")
 
-# A shell starts a background job with SIGINT ignored. Programs that the tests start would inherit
-# that, and a test that interrupts them would wait in vain.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 HERE = Path(__file__).parent
 # Those that take longest or wait longest first, so that no worker is left alone with a long file;
 # the short ones fill the end. Between those that wait, spread evenly, run some that never do.
