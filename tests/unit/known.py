@@ -1,4 +1,4 @@
-"""What is known, for tests of what follows from it: each field of its parts by one name."""
+"""Helpers to change observations in tests: each field of each part has one name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PARTS = tuple(field.name for field in fields(Observation))
 
 
 def but(o: Observation, **changes: Any) -> Observation:
-    """Return it with these changes: ``child_status=1`` is the field ``status`` of ``child``."""
+    """Return ``o`` with changes: ``child_status=1`` sets the field ``status`` of ``child``."""
     for name, value in changes.items():
         part = name if name in _PARTS else next(p for p in _PARTS if name.startswith(f"{p}_"))
         inner = {name.removeprefix(f"{part}_"): value}

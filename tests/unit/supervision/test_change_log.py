@@ -50,13 +50,16 @@ ALL_WRITE = "the follower's part has a remote_write: every replica writes"
         (IN_PART, IN_PART, []),
     ],
 )
-def test_a_change_that_is_probably_a_mistake_is_warned_of(
+def test_probable_mistake_in_the_inputs_is_logged_as_a_warning(
     before: Renderings,
     after: Renderings,
     expected: list[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """With the gate both renderings may be the same, and both write to it."""
+    """Lost overrides and a follower that writes are logged as warnings.
+
+    With the gate both renderings may be the same, and both write to it: no warning.
+    """
     state = ConfigurationState(before, loaded_rendering.started_with(before.follower, 90.0))
     observation = Observation(state, role_since=90.0, safe_since=90.0)
     with caplog.at_level(logging.WARNING):
@@ -65,7 +68,7 @@ def test_a_change_that_is_probably_a_mistake_is_warned_of(
 
 
 def test_each_reason_for_the_role_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    """Also while the role stays the same: an operator wants to know why it does not lead."""
+    """A new reason is logged once, also if the role stays: it tells why a replica does not lead."""
     state = ConfigurationState(OVERRIDES, loaded_rendering.started_with(SILENT, 90.0))
     follower = Observation(state, role_since=90.0, safe_since=90.0)
     log = ChangeLog(POLICY)
@@ -94,10 +97,13 @@ def test_each_reason_for_the_role_is_logged_once(caplog: pytest.LogCaptureFixtur
         (ChildState(killed_at=95.0), []),
     ],
 )
-def test_an_exit_that_nobody_requested_is_an_error(
+def test_unrequested_exit_of_prometheus_is_logged_as_an_error(
     child: ChildState, expected: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """This program exits too, and its last lines have to say why."""
+    """An exit of Prometheus is logged as an error unless this program ended it.
+
+    This program exits too, and its last log lines must give the reason.
+    """
     loading = loaded_rendering.started_with(SILENT, 90.0)
     state = ConfigurationState(NONE, loading)
     before = Observation(state, role_since=90.0, safe_since=90.0, child=child)

@@ -1,4 +1,4 @@
-"""A verdict turns after so many probes in a row; pauses double up to a limit."""
+"""Health changes after consecutive probes; the pauses between starts double up to a limit."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from wrapper.supervision.child_state import Health, probed
     [
         pytest.param("", True, id="healthy before the first probe"),
         pytest.param("--", True, id="two failures are not enough"),
-        pytest.param("---", False, id="three are"),
-        pytest.param("--+--", True, id="a success in between starts the count anew"),
-        pytest.param("---+", False, id="one success does not heal"),
-        pytest.param("---++", True, id="two do"),
-        pytest.param("---+-+", False, id="a failure in between starts that count anew"),
-        pytest.param("---++--", True, id="healed, it takes three failures again"),
+        pytest.param("---", False, id="three failures are enough"),
+        pytest.param("--+--", True, id="a success restarts the count of failures"),
+        pytest.param("---+", False, id="one success is not enough"),
+        pytest.param("---++", True, id="two successes are enough"),
+        pytest.param("---+-+", False, id="a failure restarts the count of successes"),
+        pytest.param("---++--", True, id="once healthy, three failures are needed again"),
     ],
 )
-def test_the_verdict_turns_at_its_threshold(probes: str, *, is_healthy: bool) -> None:
-    """Three failures or two successes in a row turn it, nothing less."""
+def test_health_changes_at_its_threshold(probes: str, *, is_healthy: bool) -> None:
+    """Three consecutive failures make it unhealthy, two consecutive successes make it healthy."""
     health = Health()
     for probe in probes:
         health = probed(health, probe == "+", "why", failures=3, successes=2)
@@ -30,7 +30,7 @@ def test_the_verdict_turns_at_its_threshold(probes: str, *, is_healthy: bool) ->
 
 
 def test_the_detail_is_that_of_the_last_probe() -> None:
-    """What was wrong is kept for the one who asks."""
+    """The health keeps the reason of the last failed probe, for the API."""
     health = probed(Health(), False, "HTTP 500", failures=1, successes=1)  # noqa: FBT003
     assert health == Health(is_healthy=False, detail="HTTP 500")
 
@@ -39,5 +39,5 @@ def test_the_detail_is_that_of_the_last_probe() -> None:
     ("failures", "pause_s"), [(0, 0.2), (1, 0.2), (2, 0.4), (3, 0.8), (9, 30.0), (9999, 30.0)]
 )
 def test_the_pause_doubles_up_to_a_limit(failures: int, pause_s: float) -> None:
-    """The first failure waits the first pause, and many wait the longest one."""
+    """The pause doubles with each failure, from the first pause up to the longest one."""
     assert backoff_s(failures, 0.2, 30.0) == pytest.approx(pause_s)

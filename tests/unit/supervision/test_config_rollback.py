@@ -1,7 +1,7 @@
-"""What stands in the file after Prometheus has refused an input, and when that is tried again.
+"""What the output file contains after Prometheus has refused an input, and when it is retried.
 
-A story is a row of short words, told in order on a clock that goes on by one second a word; between
-them what should stand in the file is written, as the supervisor does.
+A scenario is a row of short words, executed in order; the clock advances by one second per word.
+After each word, the wanted rendering is written to the file, as the supervisor does.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ INPUTS["q"] = Renderings(INPUTS["a"].follower, replace(INPUTS["a"].leader, finge
 
 
 @dataclass
-class Story:
-    """A replica's rollback and loading; ``words`` change them."""
+class Scenario:
+    """The state of a replica's rollback and loading; ``words`` change it."""
 
     newest: Renderings
     role: Role
@@ -39,12 +39,12 @@ class Story:
     loading: LoadState
     now: float = 100.0
 
-    def tell(self, words: str) -> Story:
-        """Do what each word says.
+    def apply(self, words: str) -> Scenario:
+        """Execute each word.
 
-        ``ok`` and ``no`` are Prometheus' answers to a reload request, ``bad`` its metrics after a
-        reload, ``led`` and ``follows`` a change of role, ``hup`` somebody's wish to try again,
-        ``long`` lets the reload's time pass; ``a`` to ``d`` are new inputs.
+        ``ok`` and ``no`` are Prometheus' answers to a reload request; ``bad`` is a failed reload in
+        its metrics; ``leads`` and ``follows`` change the role; ``hup`` is a SIGHUP; ``long`` lets
+        the time limit of the reload pass; the other words are new inputs.
         """
         for word in words.split():
             self.now += LIMIT_S if word == "long" else 1.0
@@ -89,72 +89,110 @@ class Story:
 
     @property
     def in_file(self) -> str:
-        """The fingerprint of what stands in the file."""
+        """The fingerprint of the rendering in the output file."""
         return self.loading.written.fingerprint if self.loading.written else ""
 
 
-def told(words: str) -> Story:
-    """Return how it stands at the end of a story that begins with a follower of input a."""
+def after_words(words: str) -> Scenario:
+    """Return the state at the end of a scenario that begins with a follower of input ``a``."""
     renderings = INPUTS["a"]
     loading = loaded_rendering.started_with(renderings.follower, 100.0)
     seen = Evidence("", writes_remotely=False, is_successful=True, success_time=1.0, asked_at=100.5)
-    story = Story(
+    story = Scenario(
         renderings,
         Role.FOLLOWER,
         config_rollback.started_with(renderings),
         loaded_rendering.observed(loading, seen),
     )
-    return story.tell(words)
+    return story.apply(words)
 
 
 @pytest.mark.parametrize(
     ("words", "in_file"),
     [
-        pytest.param("", "af", id="it begins with what it started with"),
+        pytest.param("", "af", id="the file starts with the first input"),
         pytest.param("b", "bf", id="an edit is written"),
-        pytest.param("b no", "af", id="one that is refused is taken out again"),
-        pytest.param("b bad", "af", id="also when only the metrics say so"),
-        pytest.param("b no ok", "af", id="and stays out"),
-        pytest.param("b no ok hup", "bf", id="until somebody asks to try again"),
-        pytest.param("b no ok c", "cf", id="or the inputs change"),
-        pytest.param("b no ok a", "af", id="or become what they were"),
-        pytest.param("b ok c no", "bf", id="the last good one is the last that was loaded"),
-        pytest.param("b no leads", "al", id="its leader rendering is not tried either"),
-        pytest.param("leads ok b no", "al", id="a leader gets its own back"),
-        pytest.param("leads ok b no ok follows", "af", id="and its follower's when demoted"),
-        pytest.param("leads ok b ok follows", "bf", id="a demotion goes to the newest"),
-        pytest.param("leads ok b ok follows no", "af", id="refused, to what was loaded before"),
-        pytest.param("leads ok b ok follows no ok leads", "bl", id="a leader's part is still good"),
-        pytest.param("leads no", "al", id="a refused promotion may have nothing to put back"),
-        pytest.param("b ok leads no", "al", id="or what was good before"),
-        pytest.param("b ok leads no follows", "bf", id="its follower's is still good"),
+        pytest.param("b no", "af", id="an edit that is refused is replaced by the previous input"),
+        pytest.param("b bad", "af", id="also if only the metrics show the refusal"),
+        pytest.param("b no ok", "af", id="the refused edit is not written again"),
+        pytest.param("b no ok hup", "bf", id="SIGHUP writes the refused edit again"),
+        pytest.param("b no ok c", "cf", id="a new input is written after a refusal"),
+        pytest.param("b no ok a", "af", id="an edit that restores the old input is written"),
+        pytest.param("b ok c no", "bf", id="the last good input is the last one that was loaded"),
+        pytest.param("b no leads", "al", id="the leader rendering of a refused input is not tried"),
+        pytest.param(
+            "leads ok b no", "al", id="a refused edit of a leader is replaced by its last rendering"
+        ),
+        pytest.param(
+            "leads ok b no ok follows",
+            "af",
+            id="after a refused edit, a demotion uses the old input",
+        ),
+        pytest.param("leads ok b ok follows", "bf", id="a demotion uses the newest input"),
+        pytest.param(
+            "leads ok b ok follows no",
+            "af",
+            id="a refused demotion uses the input that was loaded before",
+        ),
+        pytest.param(
+            "leads ok b ok follows no ok leads",
+            "bl",
+            id="the leader rendering stays good after a refused demotion",
+        ),
+        pytest.param(
+            "leads no", "al", id="a refused promotion without an earlier input keeps the file"
+        ),
+        pytest.param(
+            "b ok leads no",
+            "al",
+            id="a refused promotion uses the leader rendering of the old input",
+        ),
+        pytest.param(
+            "b ok leads no follows",
+            "bf",
+            id="the follower rendering of a refused promotion stays good",
+        ),
         pytest.param(
             "leads ok follows ok b ok leads no follows ok leads",
             "al",
-            id="what led before leads again rather than nothing",
+            id="the rendering that led before is used again after a refusal",
         ),
         pytest.param(
-            "leads q no follows ok leads", "al", id="a part that stays makes no edit good"
+            "leads q no follows ok leads", "al", id="an unchanged part does not make an edit good"
         ),
-        pytest.param("b ok leads no follows ok leads", "al", id="nothing led yet: the one before"),
-        pytest.param("b ok c ok leads no follows ok leads", "bl", id="and no older one"),
-        pytest.param("leads ok p no", "al", id="a leader without overrides is a leader still"),
-        pytest.param("b no no", "bf", id="when both are refused, the edit is not to blame"),
-        pytest.param("b no no no", "bf", id="it is not blamed at once again"),
-        pytest.param("b no no long", "af", id="but the two are tried in turn"),
-        pytest.param("b no no ok", "bf", id="until one is loaded"),
-        pytest.param("b ok leads ok c no no follows", "cf", id="a demotion tries the newest first"),
+        pytest.param(
+            "b ok leads no follows ok leads",
+            "al",
+            id="without an earlier leader rendering, the previous input is used",
+        ),
+        pytest.param(
+            "b ok c ok leads no follows ok leads",
+            "bl",
+            id="the previous input is used, not an older one",
+        ),
+        pytest.param(
+            "leads ok p no", "al", id="a leader without overrides keeps its last rendering"
+        ),
+        pytest.param("b no no", "bf", id="if both inputs are refused, the edit is written again"),
+        pytest.param("b no no no", "bf", id="both refused: the edit is not replaced at once again"),
+        pytest.param("b no no long", "af", id="both refused: the two inputs alternate"),
+        pytest.param("b no no ok", "bf", id="both refused: alternating ends when one is loaded"),
+        pytest.param(
+            "b ok leads ok c no no follows",
+            "cf",
+            id="both refused: a demotion tries the newest input first",
+        ),
         pytest.param(
             "b ok leads ok c no no follows no",
             "bf",
-            id="and then at once what is proven, whoever is to blame",
+            id="both refused: a refused demotion uses the proven input at once",
         ),
-        pytest.param("b long", "af", id="a reload that stays bad for long is a refusal"),
+        pytest.param("b long", "af", id="a reload that fails for long counts as a refusal"),
     ],
 )
-def test_what_stands_in_the_file(words: str, in_file: str) -> None:
-    """The newest that Prometheus takes, in the desired role."""
-    assert told(words).in_file == in_file
+def test_file_contains_the_newest_input_that_is_not_refused(words: str, in_file: str) -> None:
+    """The output file contains the newest input that Prometheus accepts, in the desired role."""
+    assert after_words(words).in_file == in_file
 
 
 @pytest.mark.parametrize(
@@ -175,14 +213,14 @@ def test_what_stands_in_the_file(words: str, in_file: str) -> None:
         ("b no no ok", ""),
     ],
 )
-def test_the_problem_is_said_as_long_as_it_lasts(words: str, problem: str) -> None:
-    """It says which rendering was refused, in Prometheus' words, and ends when it is loaded."""
-    assert told(words).rollback.problem == problem
+def test_problem_is_shown_until_the_refused_rendering_is_loaded(words: str, problem: str) -> None:
+    """The problem names the refused rendering and Prometheus' error until an input is loaded."""
+    assert after_words(words).rollback.problem == problem
 
 
-def test_what_is_under_way_is_not_judged() -> None:
-    """While a rendering is on its way into the file, what was said of the old one is void."""
-    story = told("b")
+def test_no_refusal_is_recorded_while_a_write_is_in_progress() -> None:
+    """While a rendering is being written, a refusal of the old rendering is ignored."""
+    story = after_words("b")
     story.loading = replace(story.loading, outcome=loaded_rendering.Outcome.REFUSED)
     story.loading = loaded_rendering.write_started(story.loading, INPUTS["c"].follower)
     story._follow()

@@ -31,13 +31,13 @@ RESTARTABLE = replace(POLICY, can_re_execute=True)
 
 
 def saved(o: Observation, policy: Policy = POLICY, now: float = 100.0) -> list[SavedRenderings]:
-    """Return what a turn saves."""
+    """Return the renderings that one turn of the loop saves."""
     actions = plan(o, policy, now).actions
     return [each.renderings for each in actions if isinstance(each, SaveRenderings)]
 
 
-def test_what_is_in_force_is_saved_once() -> None:
-    """Not again while that is under way, nor when it is done."""
+def test_renderings_in_force_are_saved_once() -> None:
+    """The renderings in force are saved once; new ones are saved when they are good."""
     assert saved(IN_FORCE) == [SavedRenderings(BOTH)]
     started = but(
         IN_FORCE, configuration_saving=config_saving.started(Saving(), SavedRenderings(BOTH))
@@ -50,8 +50,11 @@ def test_what_is_in_force_is_saved_once() -> None:
     ]
 
 
-def test_what_a_leader_ran_with_outlives_an_input_that_only_a_follower_has_loaded() -> None:
-    """Whether the new leader's part can be loaded is not known yet."""
+def test_last_leader_rendering_is_saved_until_a_newer_one_is_loaded() -> None:
+    """While only a follower has loaded a new input, the last good leader rendering is saved too.
+
+    Whether the new leader rendering can be loaded is not known yet.
+    """
     assert saved(but(IN_FORCE, configuration_rollback=started_with(BOTH, LEADER))) == [
         SavedRenderings(BOTH)
     ]
@@ -59,8 +62,12 @@ def test_what_a_leader_ran_with_outlives_an_input_that_only_a_follower_has_loade
     assert saved(but(IN_FORCE, configuration_rollback=newer)) == [SavedRenderings(RE_READ, LEADER)]
 
 
-def test_nobody_leads_before_the_newest_input_was_tried() -> None:
-    """A promotion would be the first to try it, and fail: what was saved can lead at once."""
+def test_replica_is_not_ready_before_the_newest_input_was_tried() -> None:
+    """A replica does not lead before Prometheus has loaded the newest input after a failed start.
+
+    Otherwise the promotion would be the first to try it, and could fail; the saved renderings could
+    lead at once.
+    """
     on_trial = but(IN_FORCE, configuration_rollback=started_with(BOTH, LEADER, "it ended"))
     newest = but(on_trial, configuration_renderings=RE_READ)
     assert newest.child.is_ready
@@ -75,20 +82,23 @@ def test_nobody_leads_before_the_newest_input_was_tried() -> None:
         but(IN_FORCE, configuration_loading=STARTING.configuration.loading),
         but(IN_FORCE, configuration_rollback=replace(IN_FORCE.configuration.rollback, good=None)),
     ],
-    ids=["Prometheus was never ready", "not confirmed", "nothing was ever good"],
+    ids=["Prometheus was never ready", "rendering not confirmed", "no rendering was ever good"],
 )
-def test_what_is_not_known_to_be_in_force_is_not_saved(o: Observation) -> None:
-    """It may be what a start fails with."""
+def test_unconfirmed_renderings_are_not_saved(o: Observation) -> None:
+    """Renderings that are not confirmed to be in force are not saved.
+
+    They may be what the next start fails with.
+    """
     assert saved(o) == []
 
 
-def test_a_prometheus_with_a_file_of_its_own_has_nothing_to_save() -> None:
-    """Nobody renders for it."""
+def test_plain_prometheus_has_nothing_to_save() -> None:
+    """If Prometheus reads its own file, nothing is rendered and nothing is saved."""
     assert saved(IN_FORCE, replace(POLICY, is_plain=True)) == []
 
 
-def test_what_could_not_be_written_is_tried_again_later() -> None:
-    """A full disk is no reason to write at every turn."""
+def test_failed_save_is_retried_later() -> None:
+    """A save that failed is retried after a pause, not at every turn of the loop."""
     failed = config_saving.ended(SavedRenderings(BOTH), "no space", 100.0)
     o = but(IN_FORCE, configuration_saving=failed)
     assert saved(o, now=100.0 + RETRY_S - 0.1) == []
@@ -96,12 +106,15 @@ def test_what_could_not_be_written_is_tried_again_later() -> None:
 
 
 def exits(o: Observation, policy: Policy = RESTARTABLE) -> list[Exit]:
-    """Return how a turn leaves."""
+    """Return the exit actions of one turn of the loop."""
     return [each for each in plan(o, policy, 100.0).actions if isinstance(each, Exit)]
 
 
-def test_a_prometheus_that_ends_before_it_is_ready_is_started_with_what_was_saved() -> None:
-    """Its configuration may be the reason."""
+def test_saved_renderings_are_used_if_prometheus_exits_before_ready() -> None:
+    """If Prometheus fails before it is ready, the program re-executes with the saved renderings.
+
+    The configuration may be the cause.
+    """
     assert exits(ENDED) == [Exit(2, re_executes=True)]
     assert plan(ENDED, RESTARTABLE, 100.0).cause is Cause.EXITED
 
@@ -117,14 +130,14 @@ def test_a_prometheus_that_ends_before_it_is_ready_is_started_with_what_was_save
         (but(ENDED, child_killed_at=98.0), RESTARTABLE),
     ],
     ids=[
-        "nothing else is saved",
-        "it was ready",
-        "it ended in order",
-        "it was killed",
-        "it was asked to stop",
-        "it was killed by us",
+        "no other renderings are saved",
+        "Prometheus was ready",
+        "Prometheus exited with status 0",
+        "Prometheus was killed by another program",
+        "a stop was requested",
+        "this program killed Prometheus",
     ],
 )
-def test_any_other_end_of_prometheus_is_the_end(o: Observation, policy: Policy) -> None:
-    """The exit status is passed on."""
+def test_other_exits_of_prometheus_do_not_re_execute(o: Observation, policy: Policy) -> None:
+    """After any other exit of Prometheus, the program exits with its status."""
     assert [each.re_executes for each in exits(o, policy)] == [False]

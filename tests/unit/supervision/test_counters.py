@@ -1,4 +1,4 @@
-"""What is counted: each thing once, under its name, and a word only from its closed set."""
+"""The counters: each fact is counted once, under its name, with labels from a closed set only."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ RELOAD = decided(ReloadPrometheus("l"), role=Role.LEADER)
 
 
 def shown(*, writes_remotely: bool, is_successful: bool) -> LoadedObserved:
-    """Return a sight of what Prometheus has loaded."""
+    """Return an observation of what Prometheus has loaded."""
     return LoadedObserved(Evidence("i", writes_remotely, is_successful, 5.0, 100.5))
 
 
@@ -49,7 +49,7 @@ REFUSED = shown(writes_remotely=False, is_successful=False)
 
 
 def count(*happened: Event | Plan, known: Observation = NEW) -> dict[str, float]:
-    """Return the totals above 0 after this has happened."""
+    """Return the totals above 0 after these events and decisions."""
     tally, o = Counters(), known
     for each in happened:
         before, o = o, fold(o, each, 101.0, POLICY)
@@ -68,18 +68,18 @@ def count(*happened: Event | Plan, known: Observation = NEW) -> dict[str, float]
     ],
 )
 def test_each_event_is_counted_once(event: Event, name: str) -> None:
-    """One event, one name, and nothing else."""
+    """Each event increases exactly one total, by one."""
     assert count(event) == {name: 1.0}
 
 
 @pytest.mark.parametrize("event", [PodLabelAnswered(), LeaseAsked(is_renewal=False, duration_s=1)])
-def test_what_goes_well_is_not_counted_as_an_error(event: Event) -> None:
-    """A label that is set and a lease that is read count for nothing."""
+def test_success_is_not_counted_as_an_error(event: Event) -> None:
+    """A pod label that is set and a lease that is read increase no total."""
     assert count(event) == {}
 
 
 def test_a_renewal_is_counted_by_the_time_it_took() -> None:
-    """0.02 s: in the bucket of 0.025 and all above."""
+    """A renewal of 0.02 s is counted in the bucket 0.025 and in all above."""
     found = count(LeaseAsked(is_renewal=True, duration_s=0.02))
     assert found["lease_renew_duration_seconds_count"] == 1
     assert found["lease_renew_duration_seconds_sum"] == 0.02
@@ -89,36 +89,36 @@ def test_a_renewal_is_counted_by_the_time_it_took() -> None:
 
 
 def test_a_reload_is_confirmed_once() -> None:
-    """From the rename (100) to the sight of it (101); a second sight is no second reload."""
+    """A reload is counted once, with the time from the rename (100) to the first proof (101)."""
     found = count(RELOAD, LOADED, LOADED, known=PROMOTED)
     assert found["reloads_confirmed_total"] == 1
     assert found["reload_duration_seconds_sum"] == 1.0
     assert found["config_last_reload_success_timestamp_seconds"] == 1e9
 
 
-def test_what_prometheus_was_started_with_is_no_reload() -> None:
-    """It is in force since then, and nobody asked for it."""
+def test_initial_configuration_is_not_counted_as_a_reload() -> None:
+    """The configuration of the start sets the time of the last success, but counts as no reload."""
     seen = shown(writes_remotely=False, is_successful=True)
     assert count(seen) == {"config_last_reload_success_timestamp_seconds": 1e9}
 
 
 @pytest.mark.parametrize(("status", "word"), [(500, "refused"), (403, "failed"), (0, "no_answer")])
-def test_a_reload_that_failed_is_counted_by_why(status: int, word: str) -> None:
-    """By the answer, also as the Go program counts it."""
+def test_failed_reload_is_counted_by_its_reason(status: int, word: str) -> None:
+    """A failed reload is counted by the status of its answer, also under the Go program's name."""
     found = count(RELOAD, ReloadAnswered("l", 100.5, status), known=PROMOTED)
     assert found[f"reloads_failed_total:{word}"] == 1
     assert found["notifier_calls_errors"] == 1
 
 
-def test_a_refusal_that_only_shows_later_is_counted_once() -> None:
-    """By SIGHUP there is no answer: Prometheus' metrics turn bad, and stay so."""
+def test_refusal_in_the_metrics_is_counted_once() -> None:
+    """With SIGHUP there is no answer: a refusal that only the metrics show is counted once."""
     found = count(RELOAD, REFUSED, REFUSED, known=PROMOTED)
     assert found["reloads_failed_total:refused"] == 1
     assert found.get("notifier_calls_errors") == 1
 
 
-def test_a_refusal_that_was_answered_is_not_counted_again_when_it_shows() -> None:
-    """500, and then the metrics that say the same."""
+def test_answered_refusal_is_not_counted_again_from_the_metrics() -> None:
+    """A refusal by status 500 is not counted again when the metrics show it too."""
     answered = ReloadAnswered("l", 100.5, 500)
     found = count(RELOAD, answered, REFUSED, known=PROMOTED)
     assert found["reloads_failed_total:refused"] == 1
@@ -126,7 +126,7 @@ def test_a_refusal_that_was_answered_is_not_counted_again_when_it_shows() -> Non
 
 
 def test_a_change_of_role_is_counted_by_its_cause() -> None:
-    """Only the turn that changes it."""
+    """A change of role is counted once, by its cause, in the turn that changes it."""
     leads = decided(role=Role.LEADER, cause=Cause.ACQUIRED)
     found = count(leads, leads, decided(cause=Cause.STEPPING_DOWN))
     assert found["role_transitions_total:acquired"] == 1
@@ -135,7 +135,10 @@ def test_a_change_of_role_is_counted_by_its_cause() -> None:
 
 @pytest.mark.parametrize(("known", "kills"), [(PROMOTED, 1.0), (NEW, 0.0)])
 def test_only_the_kill_of_a_possible_writer_is_fencing(known: Observation, kills: float) -> None:
-    """A follower that does not stop is killed too, and fences nobody; nor is a gate Prometheus."""
+    """A kill counts as fencing only if Prometheus may write.
+
+    A follower that does not stop is killed too; and a gate is not Prometheus.
+    """
     kill, end = (SignalPrometheus(number, "") for number in (signal.SIGKILL, signal.SIGTERM))
     gate = decided(KillGate("it had not closed"), role=known.role)
     found = count(decided(kill, role=known.role), decided(end, role=known.role), gate, known=known)
@@ -143,15 +146,15 @@ def test_only_the_kill_of_a_possible_writer_is_fencing(known: Observation, kills
 
 
 def test_the_time_without_a_leader_adds_up() -> None:
-    """From the look that finds none to the one that finds one."""
+    """The time without a leader is the sum of the times from losing one to finding the next."""
     tally = Counters()
     for leader, now in (("a", 1.0), ("", 3.0), ("", 4.0), ("b", 6.0), ("b", 9.0), ("", 10.0)):
         tally.count_leaderless(leader, now)
     assert tally.totals["leaderless_seconds_total"] == 3.0
 
 
-def test_every_reason_is_there_from_the_start() -> None:
-    """So that a rate sees the first one; and no others ever are."""
+def test_every_reason_has_a_total_from_the_start() -> None:
+    """Every reason has a total of 0 from the start, so that ``rate`` sees the first increase."""
     names = set(Counters().totals)
     assert {f"role_transitions_total:{cause}" for cause in Cause} < names
     assert {f"lease_errors_total:{word}" for word in LEASE_ERRORS} < names

@@ -38,18 +38,18 @@ WRITING = Observation(
 
 
 class Switch:
-    """Notes what the kernel's timer would be set to."""
+    """Records the times to which the kernel's timer would be set."""
 
     def __init__(self) -> None:
         self.armed: list[float] = []
 
     def arm(self, at: float) -> None:
-        """Note it."""
+        """Record the time."""
         self.armed.append(at)
 
 
 def policy_of(*times: str) -> Policy:
-    """Return the policy that these flags lead to."""
+    """Return the policy that results from these flags."""
     child = ("prometheus", "--config.file=p.yml")
     argv = ("--config=c.yml", "--lease-lock=file:/l", *times, "--", *child)
     settings = load(argv, {}, hostname="host", incarnation="random")
@@ -70,10 +70,10 @@ def policy_of(*times: str) -> Policy:
         ),
     ],
 )
-def test_switch_and_kill_come_at_95_percent_of_the_lease_less_300_ms(
+def test_last_moment_is_95_percent_of_the_lease_less_300_ms(
     times: tuple[str, ...], last_moment_s: float
 ) -> None:
-    """Counted from the last renewal; the supervisor kills 50 ms before the kernel would."""
+    """The last moment counts from the last renewal; the supervisor's kill comes 50 ms earlier."""
     policy = policy_of(*times)
     last_moment = RENEWED_AT + last_moment_s
 

@@ -1,4 +1,4 @@
-"""The gate: when it may pass requests on, what it is ordered, and the hand-over in order."""
+"""The supervisor's orders to the gate: when it may be open, and the ordered hand-over."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ CLOSED = GateState(pid=PID, order=GateOrder(1, endpoints=ENDPOINTS), report=Gate
 
 
 def gated(o: Observation, gate: GateState = CLOSED) -> Observation:
-    """Return it with a gate, and a configuration that is the same in both roles."""
+    """Return the observation with a gate, and with the same configuration for both roles."""
     return but(
         o,
         gate=gate,
@@ -71,13 +71,13 @@ def gated(o: Observation, gate: GateState = CLOSED) -> Observation:
 
 
 def orders(o: Observation, policy: Policy = POLICY, now: float = NOW) -> list[Action]:
-    """Return what is done about the gate."""
+    """Return the actions that concern the gate."""
     kinds = (StartGate, OrderGate, KillGate)
     return [each for each in decide(o, policy, now).actions if isinstance(each, kinds)]
 
 
 def order_of(o: Observation, policy: Policy = POLICY, now: float = NOW) -> GateOrder:
-    """Return the one order."""
+    """Return the only order to the gate."""
     [action] = orders(o, policy, now)
     assert isinstance(action, OrderGate)
     return action.order
@@ -86,25 +86,25 @@ def order_of(o: Observation, policy: Policy = POLICY, now: float = NOW) -> GateO
 def after(
     o: Observation, *happened: object, policy: Policy = POLICY, now: float = NOW
 ) -> Observation:
-    """Return it after events, and the decision that follows each."""
+    """Return the observation after events, and the decision that follows each."""
     for each in happened:
         o = fold(o, each, now, policy)  # type: ignore[arg-type]
         o = fold(o, decide(o, policy, now), now, policy)
     return o
 
 
-def told(number: int, *, is_open: bool, **state: object) -> GateReported:
+def report_of(number: int, *, is_open: bool, **state: object) -> GateReported:
     """Return the gate's report after an order."""
     return GateReported(PID, GateReport(number, is_open, **state))  # type: ignore[arg-type]
 
 
 CHOSEN = gated(but(READY, lease_view=HELD, lease_last_renewed_at=99.0))
-OPENING = after(CHOSEN, told(1, is_open=False))
-LEADS = after(OPENING, told(2, is_open=True))
+OPENING = after(CHOSEN, report_of(1, is_open=False))
+LEADS = after(OPENING, report_of(2, is_open=True))
 
 
-def test_a_leader_has_its_gate_open_until_the_last_moment() -> None:
-    """The moment is that of the lease's one formula, and moves with each renewal."""
+def test_gate_of_a_leader_is_open_until_the_last_moment() -> None:
+    """A leader's gate is ordered open until the last moment, which moves with each renewal."""
     assert order_of(CHOSEN).open_until == pytest.approx(99.0 + 9.2)
     assert OPENING.gate is not None
     assert OPENING.gate.order.number == 2
@@ -113,8 +113,8 @@ def test_a_leader_has_its_gate_open_until_the_last_moment() -> None:
     assert orders(LEADS) == []
 
 
-def test_prometheus_is_neither_reloaded_nor_fenced_for_it() -> None:
-    """Both configurations are one: no switch is armed, none is killed, and no fence is needed."""
+def test_promotion_with_the_gate_needs_no_reload_and_no_fence() -> None:
+    """If both renderings are the same, a promotion only opens the gate: no reload, no fence."""
     actions = decide(CHOSEN).actions
     assert [type(each) for each in actions] == [OrderGate]
     assert not any(isinstance(each, ArmSwitch | SignalPrometheus) for each in actions)
@@ -122,8 +122,11 @@ def test_prometheus_is_neither_reloaded_nor_fenced_for_it() -> None:
     assert decide(but(CHOSEN, fencing_obstacle="no"), SIDECAR).role is Role.LEADER
 
 
-def test_with_a_lock_file_the_switch_is_armed_while_it_leads() -> None:
-    """Else a supervisor that hangs would keep the lock: Prometheus has inherited it."""
+def test_switch_is_armed_with_a_lock_file() -> None:
+    """With a lock file, the switch is armed while the replica leads, also with a gate.
+
+    Otherwise a supervisor that hangs would keep the lock, because Prometheus has inherited it.
+    """
     policy = replace(POLICY, is_lock_file=True)
     assert ArmSwitch(108.2) in decide(CHOSEN, policy).actions
     armed = but(LEADS, fencing_switch_at=108.2)
@@ -133,23 +136,26 @@ def test_with_a_lock_file_the_switch_is_armed_while_it_leads() -> None:
     assert not any(isinstance(each, SignalPrometheus) for each in decide(stale, policy).actions)
 
 
-def test_it_may_write_from_the_decision_until_it_is_known_to_have_closed() -> None:
-    """A report of an earlier order says nothing; neither does the order to close."""
+def test_gate_may_write_from_the_decision_until_it_reports_closed() -> None:
+    """From the order to open until the gate reports a later order as closed, it may write.
+
+    A report on an earlier order proves nothing; neither does the order to close.
+    """
     assert not CHOSEN.writer.may_write
     assert OPENING.writer.may_write
     assert not OPENING.writer.is_open
     assert LEADS.writer.is_open
     stale = but(LEADS, lease_view=STALE, lease_last_renewed_at=92.0)
-    lost = after(stale, told(2, is_open=False))
+    lost = after(stale, report_of(2, is_open=False))
     assert lost.role is Role.FOLLOWER
     assert lost.gate is not None
     assert lost.gate.order == replace(lost.gate.order, number=3, open_until=None)
     assert lost.writer.may_write
-    closing = after(lost, told(3, is_open=True))
+    closing = after(lost, report_of(3, is_open=True))
     assert closing.writer.may_write
-    closed = after(closing, told(3, is_open=False))
+    closed = after(closing, report_of(3, is_open=False))
     assert not closed.writer.may_write
-    # Later orders, with new marks only, do not open it.
+    # Later orders that only have new marks do not open it.
     seen = LeaseReported(LeaseView(last=LeaseRecord("b", 10.0, marks=(("mimir", 7),))))
     later = after(closed, seen)
     assert later.gate is not None
@@ -157,8 +163,11 @@ def test_it_may_write_from_the_decision_until_it_is_known_to_have_closed() -> No
     assert not later.writer.may_write
 
 
-def test_a_mark_far_ahead_of_the_clock_is_not_kept() -> None:
-    """Else it would count once its time has come near, and the gates would drop what they hold."""
+def test_mark_far_ahead_of_the_clock_is_ignored() -> None:
+    """A mark that is too far ahead of the clock is ignored.
+
+    Otherwise it would count once its time has come near, and the gates would drop what they hold.
+    """
     time, ahead = 1000.0, 1_000_000 + FAR_MS
 
     def seen(mark: int, at: float) -> LeaseReported:
@@ -177,9 +186,9 @@ def test_a_mark_far_ahead_of_the_clock_is_not_kept() -> None:
         assert state.other_marks == known
 
 
-def test_a_gate_that_has_exited_writes_nothing_and_is_started_again() -> None:
-    """After a pause; what it knew of marks stays known, and it is opened again."""
-    marked = told(2, is_open=True, endpoints=(EndpointReport("mimir", mark=5),))
+def test_gate_that_has_exited_is_restarted() -> None:
+    """A gate that exits writes nothing; it is restarted after a pause, with the marks it knew."""
+    marked = report_of(2, is_open=True, endpoints=(EndpointReport("mimir", mark=5),))
     dead = fold(after(LEADS, marked), GateExited(-9), NOW, POLICY)
     assert not dead.writer.may_write
     assert orders(dead) == []
@@ -190,31 +199,41 @@ def test_a_gate_that_has_exited_writes_nothing_and_is_started_again() -> None:
     order = order_of(again, now=NOW + 0.2)
     assert order.open_until == pytest.approx(108.2)
     assert order.marks == {"mimir": 5}
-    assert not fold(again, told(9, is_open=True), NOW, POLICY).writer.is_open, "of the one before"
+    assert not fold(again, report_of(9, is_open=True), NOW, POLICY).writer.is_open, (
+        "of the one before"
+    )
 
 
-def test_a_leader_whose_gate_lost_what_it_held_steps_down() -> None:
-    """A standby holds the same, and drops it once a later mark is known."""
+def test_leader_whose_gate_lost_held_samples_steps_down() -> None:
+    """A leader whose gate exits with held samples steps down.
+
+    A standby holds the same samples, and drops them once a later mark is known.
+    """
     holding = (EndpointReport("mimir", mark=5, held_batches=1),)
-    dead = fold(after(LEADS, told(2, is_open=True, endpoints=holding)), GateExited(-9), NOW, POLICY)
+    dead = fold(
+        after(LEADS, report_of(2, is_open=True, endpoints=holding)), GateExited(-9), NOW, POLICY
+    )
     decided = decide(dead)
     assert (decided.role, decided.cause) == (Role.FOLLOWER, Cause.GATE_DOWN)
     follows = after(dead, GateStarted(71))
     assert decide(follows).stance is Stance.RELEASE
     assert decide(follows, now=NOW + 2.9).stance is Stance.RELEASE
     assert decide(follows, now=NOW + 3.0).stance is Stance.CONTEND
-    # What a standby's gate held, the leader has too.
-    standby = after(gated(READY), told(1, is_open=False, endpoints=holding))
+    # A leader still has what a standby's gate held.
+    standby = after(gated(READY), report_of(1, is_open=False, endpoints=holding))
     again = fold(fold(standby, GateExited(-9), NOW, POLICY), GateStarted(71), NOW, POLICY)
     assert decide(again).stance is Stance.CONTEND
 
 
-def test_a_gate_that_has_just_started_lets_others_go_first() -> None:
-    """They hold what was scraped between the mark and its start; after a while nobody does."""
+def test_new_gate_does_not_contend_for_a_while() -> None:
+    """A replica whose gate has just started does not contend for 2 s, if others hold more.
+
+    They hold the samples that were scraped between the mark and the start of this gate.
+    """
     free = LeaseView(last=LeaseRecord(marks=(("mimir", 4000),)), free_at=NOW)
     known = fold(gated(READY, GateState()), LeaseReported(free), NOW, POLICY)
     fed = EndpointReport("mimir", counters={"requests_held": 1.0})
-    feeds = told(0, is_open=False, endpoints=(fed,))
+    feeds = report_of(0, is_open=False, endpoints=(fed,))
     late = fold(fold(known, GateStarted(PID, 5.0), NOW, POLICY), feeds, NOW, POLICY)
     assert (decide(late).cause, decide(late).stance) == (Cause.GATE_NEW, Stance.RELEASE)
     assert decide(late, now=NOW + 2.0).stance is Stance.CONTEND
@@ -228,24 +247,27 @@ def test_a_gate_that_has_just_started_lets_others_go_first() -> None:
     assert decide(holds).role is Role.LEADER, "it has the lease already"
 
 
-def test_a_replica_is_ready_once_its_gate_gets_samples() -> None:
-    """Or fifteen seconds after its start: there may be none. A restarted gate is no reason."""
+def test_replica_is_ready_once_its_gate_receives_samples() -> None:
+    """A replica is not ready for at most 15 s, until its gate receives samples.
+
+    A replica may have no samples. The restart of a gate does not make a replica unready.
+    """
     started = fold_gate(GateState(), GateStarted(PID, 5.0), NOW)
     assert GateState().awaits_samples(NOW)
     assert started.awaits_samples(NOW + 14.9)
     assert not started.awaits_samples(NOW + 15.0)
-    unfed = told(0, is_open=False, endpoints=(EndpointReport("mimir"),))
+    unfed = report_of(0, is_open=False, endpoints=(EndpointReport("mimir"),))
     fed = EndpointReport("mimir", counters={"requests_refused_full": 1.0})
     assert fold_gate(started, unfed, NOW).awaits_samples(NOW)
-    ready = fold_gate(started, told(0, is_open=False, endpoints=(fed,)), NOW)
+    ready = fold_gate(started, report_of(0, is_open=False, endpoints=(fed,)), NOW)
     assert not ready.awaits_samples(NOW)
     again = fold_gate(fold_gate(ready, GateExited(1), NOW), GateStarted(PID, 6.0), NOW)
     assert not again.awaits_samples(NOW)
     assert again.receiving_since is None
 
 
-def test_a_gate_that_cannot_be_started_is_tried_less_and_less_often() -> None:
-    """As one that ends soon after its start."""
+def test_restarts_of_a_failing_gate_are_delayed() -> None:
+    """A gate that cannot be started is retried with a growing pause, as one that exits soon."""
     o = gated(READY, GateState())
     for count in range(5):
         o = fold(o, GateExited(1), NOW, POLICY)
@@ -255,8 +277,8 @@ def test_a_gate_that_cannot_be_started_is_tried_less_and_less_often() -> None:
     assert orders(o, now=NOW + 1.7) == [StartGate()]
 
 
-def test_a_replica_without_a_running_gate_does_not_contend() -> None:
-    """Not even for the moment of a restart: only who leads has that."""
+def test_replica_without_a_running_gate_does_not_contend() -> None:
+    """A replica whose gate does not run does not contend: only a leader has time for a restart."""
     starting = gated(READY, GateState())
     decided = decide(starting)
     assert decided.cause is Cause.GATE_DOWN
@@ -265,10 +287,10 @@ def test_a_replica_without_a_running_gate_does_not_contend() -> None:
 
 
 @pytest.mark.parametrize("policy", [POLICY, SIDECAR])
-def test_a_gate_that_does_not_close_is_killed_at_the_last_moment(policy: Policy) -> None:
-    """Also as a sidecar; Prometheus lives."""
+def test_gate_that_does_not_close_is_killed_at_the_last_moment(policy: Policy) -> None:
+    """A gate that does not close is killed just before the last moment, also in a sidecar."""
     stale = but(LEADS, lease_view=STALE, lease_last_renewed_at=92.0)
-    lost = after(stale, told(2, is_open=True), policy=policy)
+    lost = after(stale, report_of(2, is_open=True), policy=policy)
     assert orders(lost, policy, now=101.1) == []
     [killed] = orders(lost, policy, now=101.15)
     assert isinstance(killed, KillGate)
@@ -284,27 +306,27 @@ def test_a_gate_that_does_not_close_is_killed_at_the_last_moment(policy: Policy)
     assert again.gate.killed_at is None
 
 
-def test_a_hand_over_comes_before_the_demotion() -> None:
-    """The replica leads until the gate has sent what was scraped; then it closes, then releases."""
+def test_gate_hands_over_before_the_demotion() -> None:
+    """On SIGTERM, the replica leads until its gate has handed over; then it closes and releases."""
     leaving = after(LEADS, SignalReceived(signal.SIGTERM))
     assert leaving.role is Role.LEADER
     assert leaving.gate is not None
     assert leaving.gate.order.hands_over
     decided = decide(leaving)
     assert (decided.role, decided.stance) == (Role.LEADER, Stance.CONTEND)
-    # What was reported before the order counts for nothing.
-    early = after(leaving, told(2, is_open=True, has_handed_over=True))
+    # Reports from before the order are ignored.
+    early = after(leaving, report_of(2, is_open=True, has_handed_over=True))
     assert early.role is Role.LEADER
-    done = after(leaving, told(3, is_open=True, has_handed_over=True))
+    done = after(leaving, report_of(3, is_open=True, has_handed_over=True))
     assert (done.role, decide(done).stance) == (Role.FOLLOWER, Stance.HOLD)
     assert done.gate is not None
     assert done.gate.order.open_until is None
     assert not done.gate.order.hands_over
-    assert decide(after(done, told(4, is_open=False))).stance is Stance.RELEASE
+    assert decide(after(done, report_of(4, is_open=False))).stance is Stance.RELEASE
 
 
-def test_a_hand_over_has_its_time() -> None:
-    """It ends a second before the grace does; a second signal ends it at once."""
+def test_hand_over_has_a_time_limit() -> None:
+    """The hand-over ends a second before the grace period does; a second signal ends it at once."""
     leaving = after(LEADS, SignalReceived(signal.SIGTERM))
     renewed = but(leaving, lease_view=replace(HELD, renewed_at=106.0), lease_last_renewed_at=106.0)
     assert decide(renewed, now=NOW + 6.9).role is Role.LEADER
@@ -315,8 +337,8 @@ def test_a_hand_over_has_its_time() -> None:
     assert again.role is Role.FOLLOWER
 
 
-def test_there_is_no_hand_over_without_the_lease_or_prometheus() -> None:
-    """Who has lost the lease closes at once; so does one whose Prometheus is unhealthy or dead."""
+def test_no_hand_over_without_the_lease_or_prometheus() -> None:
+    """If the lease is lost, or Prometheus is not ready or dead, the gate closes at once."""
     leaving = after(LEADS, SignalReceived(signal.SIGTERM))
     lost = but(leaving, lease_view=STALE, lease_last_renewed_at=92.0)
     assert decide(lost).role is Role.FOLLOWER
@@ -327,21 +349,24 @@ def test_there_is_no_hand_over_without_the_lease_or_prometheus() -> None:
     assert any(
         isinstance(each, OrderGate) and each.order.open_until is None for each in decided.actions
     )
-    closed = after(dead, told(3, is_open=False))
+    closed = after(dead, report_of(3, is_open=False))
     assert decide(closed).stance is Stance.RELEASE
 
 
-def test_without_an_election_it_is_open_for_good() -> None:
-    """It closes with the end of Prometheus."""
+def test_gate_of_a_fixed_leader_is_open_without_a_limit() -> None:
+    """Without an election, a leader's gate is open until Prometheus exits."""
     assert order_of(gated(READY), FIXED_LEADER).open_until == math.inf
     assert orders(gated(READY)) == []
-    opened = after(gated(READY), told(1, is_open=False), policy=FIXED_LEADER)
+    opened = after(gated(READY), report_of(1, is_open=False), policy=FIXED_LEADER)
     ended = but(opened, child_status=0, child_exited_at=NOW)
     assert order_of(ended, FIXED_LEADER).open_until is None
 
 
-def test_an_endpoint_stays_until_a_configuration_without_it_is_in_force() -> None:
-    """Prometheus may refuse that one; and the gate would give up what it holds for it."""
+def test_removed_endpoint_stays_until_the_edit_is_in_force() -> None:
+    """An endpoint that an edit removes stays until the edit is in force.
+
+    Prometheus may refuse the edit; and the gate would give up what it holds for the endpoint.
+    """
     fewer = replace(GATED, fingerprint="g", endpoints=(Endpoint("thanos", "http://thanos"),))
     edited = Renderings(fewer, replace(fewer, role=Role.LEADER))
     o = but(gated(READY), configuration_renderings=edited)
@@ -351,8 +376,11 @@ def test_an_endpoint_stays_until_a_configuration_without_it_is_in_force() -> Non
     assert [each.name for each in order_of(in_force).endpoints] == ["thanos"]
 
 
-def test_an_endpoint_keeps_its_receiver_until_another_is_in_force() -> None:
-    """Prometheus still sends the credentials of the one before, and may refuse the edit."""
+def test_endpoint_keeps_its_receiver_until_the_edit_is_in_force() -> None:
+    """An endpoint keeps its old receiver until the edit is in force.
+
+    Prometheus still sends the old credentials, and may refuse the edit.
+    """
     elsewhere = Endpoint("mimir", "http://elsewhere/push", client={"follow_redirects": False})
     moved = replace(GATED, fingerprint="g", endpoints=(elsewhere, Endpoint("new", "http://new")))
     edited = Renderings(moved, replace(moved, role=Role.LEADER))
@@ -366,8 +394,8 @@ def test_an_endpoint_keeps_its_receiver_until_another_is_in_force() -> None:
     assert order_of(in_force).endpoints == moved.endpoints
 
 
-def test_overrides_beside_remote_write_are_fenced_as_before() -> None:
-    """Then two have to be closed: the file and the gate."""
+def test_overrides_beside_the_gate_are_fenced() -> None:
+    """With other overrides beside ``remote_write``, both the file and the gate must be closed."""
     leader = replace(LEADER, endpoints=ENDPOINTS)
     o = but(LEADING, gate=CLOSED, configuration_renderings=Renderings(GATED, leader))
     assert o.writer.may_write

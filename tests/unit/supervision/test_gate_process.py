@@ -1,4 +1,4 @@
-"""A gate that cannot be started is retried, whatever is short at that moment."""
+"""A gate that cannot be started is retried, whichever resource is missing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from wrapper.supervision.gate_process import GateProcess
 
 
 def refuse(*_: Any, **__: Any) -> Any:
-    """Be a kernel that has no more descriptors."""
+    """Fail as a kernel that has no more descriptors."""
     raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
 
 
@@ -33,7 +33,7 @@ def listener() -> Iterator[socket.socket]:
 
 
 def gate_of(listener: socket.socket, reported: list[Event]) -> GateProcess:
-    """Return a gate that is not started."""
+    """Return a gate that has not been started."""
     options = GateOptions(
         listen_fd=listener.fileno(),
         control_fd=-1,
@@ -45,14 +45,14 @@ def gate_of(listener: socket.socket, reported: list[Event]) -> GateProcess:
 
 
 @pytest.mark.parametrize(("module", "name"), [(channel, "pair"), (subprocess, "Popen")])
-def test_a_gate_that_cannot_be_started_has_exited(
+def test_gate_that_cannot_be_started_counts_as_exited(
     listener: socket.socket,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     module: Any,
     name: str,
 ) -> None:
-    """It is an event, at which the plan waits and tries again; the loop goes on."""
+    """If the gate cannot be started, an exit is reported, so that the plan waits and retries."""
     monkeypatch.setattr(module, name, refuse)
     reported: list[Event] = []
     assert gate_of(listener, reported).start() == GateExited(1)
@@ -60,10 +60,10 @@ def test_a_gate_that_cannot_be_started_has_exited(
     assert "gate cannot be started; retrying" in caplog.text
 
 
-def test_a_gate_that_nothing_can_watch_is_killed(
+def test_gate_without_a_watching_thread_is_killed(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It counts as not started, and the start is tried again."""
+    """If no thread can watch the gate, it is killed and counts as exited, so that it is retried."""
     started = []
     popen = subprocess.Popen
 

@@ -1,6 +1,6 @@
-"""Who led when, each change once, with a sentence that says why; and no more than fits.
+"""The history: each change of leader once, with its reason, and bounded in size.
 
-The words are free; what they have to tell apart, and whom and what they have to name, is not.
+The wording is free. The tests check what the reasons must distinguish, and whom they must name.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ RENDERING = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 RENDERINGS = Renderings(RENDERING, RENDERING)
 
 
-def told(history: History, leader: str, holder: str, reason: str = "", wall: float = 1.0) -> str:
-    """Look, with this holder in the lease's record; return the last reason."""
+def after_look(
+    history: History, leader: str, holder: str, reason: str = "", wall: float = 1.0
+) -> str:
+    """Note the leader, with this holder on the lease; return the last reason."""
     return seen(history, leader, LeaseRecord(holder, duration_s=15.0), reason=reason, wall=wall)
 
 
@@ -33,7 +35,7 @@ def seen(
     reason: str = "",
     wall: float = 1.0,
 ) -> str:
-    """Look at this record, or past it; return the last reason."""
+    """Note the leader, with this record of the lease, or none; return the last reason."""
     view = LeaseView(last=record, problem=problem)
     known = ConfigurationState(RENDERINGS, loaded_rendering.started_with(RENDERING, 0.0))
     o = Observation(known, 0.0, lease=LeaseState(view))
@@ -42,37 +44,37 @@ def seen(
     return history.entries[-1].reason if history.entries else ""
 
 
-def test_a_hand_over_from_here_to_another_is_told_with_our_reason() -> None:
-    """The next leader's entry repeats why there was nobody."""
+def test_own_hand_over_has_the_own_reason() -> None:
+    """When this replica hands over, its reason is noted, also in the next leader's entry."""
     history = History("a")
-    assert told(history, "a", "a").startswith("a ")
-    ended = told(history, "", "", "asked to")
+    assert after_look(history, "a", "a").startswith("a ")
+    ended = after_look(history, "", "", "asked to")
     assert (ended[:2], ended[-8:]) == ("a ", "asked to")
-    begun = told(history, "b", "b")
+    begun = after_look(history, "b", "b")
     assert begun.startswith("b ")
     assert begun.endswith(ended)
     assert [(e.leader, e.previous) for e in history.entries] == [("a", None), ("", "a"), ("b", "")]
 
 
-def test_how_another_ended_is_told_as_seen_from_here() -> None:
-    """A release looks other than a lease that ran out."""
+def test_release_and_expiry_of_another_lease_have_different_reasons() -> None:
+    """The reason of an expired lease names its duration; the reason of a release does not."""
     released, expired = History("a"), History("a")
     for history in (released, expired):
-        told(history, "b", "b")
-    assert told(released, "", "").startswith("b ")
-    assert "15 s" not in told(released, "", "")
-    ended = told(expired, "", "b")
+        after_look(history, "b", "b")
+    assert after_look(released, "", "").startswith("b ")
+    assert "15 s" not in after_look(released, "", "")
+    ended = after_look(expired, "", "b")
     assert (ended[:2], ended[-4:]) == ("b ", "15 s")
-    begun = told(expired, "a", "a")
+    begun = after_look(expired, "a", "a")
     assert begun.startswith("a ")
     assert begun.endswith(ended)
 
 
-def test_a_change_between_two_looks_is_told_too() -> None:
-    """From one to another, nobody seen in between."""
+def test_direct_change_of_leader_is_noted() -> None:
+    """A change from one leader to another without a gap is noted, and names both."""
     history = History("a")
-    told(history, "b", "b")
-    reason = told(history, "c", "c")
+    after_look(history, "b", "b")
+    reason = after_look(history, "c", "c")
     assert (reason[:2], reason[-2:]) == ("c ", " b")
 
 
@@ -81,13 +83,16 @@ C = LeaseRecord("c", duration_s=15.0, acquire_time="T2")
 
 
 def cut_off(history: History) -> str:
-    """See b lead, and then nothing more."""
+    """Note that b leads, and then that the lease cannot be read."""
     seen(history, "b", B)
     return seen(history, None, B, "no answer")
 
 
-def test_a_lease_out_of_reach_says_nothing_of_its_holder() -> None:
-    """It may have renewed it all the time: if so, it leads still, and has acquired nothing."""
+def test_unreachable_lease_makes_the_leader_unknown() -> None:
+    """While the lease cannot be read, the leader is unknown, and the reason names the last one.
+
+    It may have renewed all the time: if so, it still leads, and has acquired nothing.
+    """
     history = History("a")
     reason = cut_off(history)
     assert " b " in reason
@@ -99,8 +104,8 @@ def test_a_lease_out_of_reach_says_nothing_of_its_holder() -> None:
     assert again != seen(other, "b", LeaseRecord("b", acquire_time="T3")), "it acquired nothing"
 
 
-def test_what_happened_out_of_reach_is_told_as_that() -> None:
-    """Another leads, the same one anew, or this one; or nobody, and why is seen again, too."""
+def test_change_while_the_lease_was_unreachable_has_a_reason() -> None:
+    """After the lease was unreachable, the reasons distinguish what was observed from the rest."""
     reasons = []
     for record in (C, LeaseRecord("b", acquire_time="T3"), LeaseRecord("a", acquire_time="T3")):
         history, leader = History("a"), record.holder
@@ -116,8 +121,8 @@ def test_what_happened_out_of_reach_is_told_as_that() -> None:
     assert seen(history, "c", C).endswith(ended)
 
 
-def test_our_own_end_is_known_though_the_lease_is_out_of_reach() -> None:
-    """Who leads since is not."""
+def test_own_end_is_known_although_the_lease_is_unreachable() -> None:
+    """If this replica stops leading while the lease is unreachable, its own reason is noted."""
     history = History("a")
     ours = LeaseRecord("a", acquire_time="T1")
     seen(history, "a", ours)
@@ -127,8 +132,8 @@ def test_our_own_end_is_known_though_the_lease_is_out_of_reach() -> None:
     assert seen(history, "a", ours).endswith(ended)
 
 
-def test_a_lease_that_was_never_seen_names_nobody() -> None:
-    """Neither does one that turns out to be free."""
+def test_lease_that_was_never_read_names_no_leader() -> None:
+    """A lease that was never read, or is free, has no holder to name in the reason."""
     history = History("a")
     assert seen(history, None, None, "no answer").endswith(": no answer")
     ended = seen(history, "", None)
@@ -137,48 +142,48 @@ def test_a_lease_that_was_never_seen_names_nobody() -> None:
     assert [entry.leader for entry in history.entries] == [None, "", "b"]
 
 
-def test_a_lease_that_is_not_read_yet_leaves_nothing() -> None:
-    """It is not known who leads, and nothing has changed."""
+def test_unread_lease_adds_no_entry() -> None:
+    """Before the lease is read, the leader is not known, and no entry is added."""
     history = History("a")
     assert seen(history, None, None) == ""
     assert history.entries == ()
 
 
-def test_who_acquires_a_free_lease_did_not_hold_it_before() -> None:
-    """This replica or another, whether or not it was seen to be free."""
-    held = told(History("a"), "b", "b")
+def test_acquirer_of_a_free_lease_has_no_previous_leader() -> None:
+    """A replica that acquires a free lease has no previous leader in its entry."""
+    held = after_look(History("a"), "b", "b")
     for leader in ("a", "b"):
         history = History("a")
-        assert told(history, "", "") == ""
-        acquired = told(history, leader, leader)
+        assert after_look(history, "", "") == ""
+        acquired = after_look(history, leader, leader)
         assert history.entries[-1].previous == ""
         assert acquired.startswith(f"{leader} acquired the lease: nobody held")
-    assert told(History("a"), "a", "a") == "a acquired the lease"
+    assert after_look(History("a"), "a", "a") == "a acquired the lease"
     assert held == "b held the lease when it was first read"
 
 
-def test_without_an_election_the_role_is_the_reason() -> None:
-    """There is no lease to speak of."""
-    assert told(History("a"), "a", "", "no election") == "no election"
+def test_reason_without_an_election_is_that_of_the_role() -> None:
+    """Without an election there is no lease: the reason of the role is noted."""
+    assert after_look(History("a"), "a", "", "no election") == "no election"
 
 
-def test_looks_that_change_nothing_leave_nothing() -> None:
-    """Nobody at first, and the same leader again."""
+def test_unchanged_leader_adds_no_entry() -> None:
+    """If the leader has not changed, or there is none at first, no entry is added."""
     history = History("a")
-    assert told(history, "", "") == ""
-    told(history, "b", "b")
-    told(history, "b", "b")
+    assert after_look(history, "", "") == ""
+    after_look(history, "b", "b")
+    after_look(history, "b", "b")
     assert len(history.entries) == 1
 
 
-def test_it_is_bounded_in_number_age_and_length() -> None:
-    """100 entries, 7 days, 300 characters; what is so now stays however old it is."""
+def test_history_is_bounded_in_number_age_and_length() -> None:
+    """The history has at most 100 entries, 7 days, 300 characters each; the newest one stays."""
     history = History("a")
     for number in range(MOST + 7):
-        told(history, f"r{number}", f"r{number}", wall=float(number))
+        after_look(history, f"r{number}", f"r{number}", wall=float(number))
     assert len(history.entries) == MOST
     long = History("a")
-    told(long, "a", "", "x" * 1000)
+    after_look(long, "a", "", "x" * 1000)
     assert len(long.entries[0].reason) == LONGEST_REASON
-    told(history, f"r{MOST + 6}", "", wall=LONGEST_HISTORY_S + 1000)
+    after_look(history, f"r{MOST + 6}", "", wall=LONGEST_HISTORY_S + 1000)
     assert [entry.leader for entry in history.entries] == [f"r{MOST + 6}"]

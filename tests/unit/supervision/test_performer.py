@@ -1,4 +1,4 @@
-"""What the performer cannot do is told, and the loop goes on."""
+"""Failures of the performer are logged or reported, and the loop goes on."""
 
 from __future__ import annotations
 
@@ -35,31 +35,31 @@ from wrapper.supervision.performer import Output, Performer, PerformerParts
 from wrapper.supervision.shutdown import FAILED
 
 
-class OfAnotherUser:
-    """A child that takes no signals from this process."""
+class ForeignChild:
+    """A child of another user, which this process cannot signal."""
 
     pid = 7
 
     def poll(self) -> None:
-        """Run on."""
+        """Report that the child still runs."""
 
     def send_signal(self, _number: int) -> None:
-        """Refuse, as the kernel does."""
+        """Fail as the kernel does."""
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 def performer(reported: list[Event], **parts: Any) -> Performer:
-    """Return a performer that has only these parts, and a notifier that sends SIGHUP."""
+    """Return a performer with only these parts, and a notifier that sends SIGHUP."""
     none: dict[str, Any] = dict.fromkeys(field.name for field in fields(PerformerParts))
     given = none | {"notifier": Notifier("", "POST", 1.0)} | parts
     return Performer(PerformerParts(**given), reported.append, ThreadGroup(reported.append))
 
 
-def test_a_prometheus_that_takes_no_signals_is_told_once_for_each(
+def test_failed_signal_is_logged_once_for_each_signal(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A reload is repeated; neither it nor a stop ends the loop."""
-    acting = performer([], child=OfAnotherUser())
+    """If Prometheus cannot be signalled, one line per signal is logged, and the loop goes on."""
+    acting = performer([], child=ForeignChild())
     for _ in range(3):
         acting.perform(ReloadPrometheus("a"))
     acting.perform(SignalPrometheus(signal.SIGTERM))
@@ -67,9 +67,9 @@ def test_a_prometheus_that_takes_no_signals_is_told_once_for_each(
     assert [reason.partition(" cannot")[0] for reason in reasons] == ["signal 1", "signal 15"]
 
 
-def test_a_prometheus_that_outlives_this_program_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    """The log says why it was not killed."""
-    acting = performer([], child=OfAnotherUser())
+def test_prometheus_that_outlives_this_program_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """If Prometheus could not be killed before the exit, the log gives the reason."""
+    acting = performer([], child=ForeignChild())
     acting.perform(SignalPrometheus(signal.SIGKILL))
     acting.perform(Exit(FAILED))
     assert acting.exit_status == FAILED
@@ -78,10 +78,11 @@ def test_a_prometheus_that_outlives_this_program_is_told(caplog: pytest.LogCaptu
     assert "start this program as the user" in vars(last)["reason"]
 
 
-def test_what_there_is_no_thread_for_has_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The plan repeats it later, as after any other failure; a pause is read without a thread."""
+def test_action_without_a_thread_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If no thread can be started, the action is reported as failed, so that the plan repeats it.
+
+    A pause is read without a thread.
+    """
     reported: list[Event] = []
     output = tmp_path / "prometheus.yml"
     renderings: Any = object()
@@ -103,8 +104,8 @@ def test_what_there_is_no_thread_for_has_failed(
     assert read.pause is not None
 
 
-def test_a_web_server_that_nothing_can_watch_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It counts as not started, and the start is tried again."""
+def test_web_server_without_a_watching_thread_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If no thread can watch the web server, it is killed, so that its start is retried."""
     started = []
 
     def start() -> subprocess.Popen[bytes]:

@@ -1,4 +1,4 @@
-"""The decision: for each situation who this replica should be, what it does, and why."""
+"""The plan: for each observation, the role, the actions and the reason."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ RELEASED = LeaseView(last=LeaseRecord(), released_at=NOW - 0.5)
 
 
 def loaded(rendering: Rendering) -> LoadState:
-    """Return the state of a Prometheus that has this and nothing else in force."""
+    """Return the state of a Prometheus that has only this rendering in force."""
     return replace(loaded_rendering.started_with(rendering, 50.0), outcome=Outcome.LOADED)
 
 
 def rewritten(old: Rendering, new: Rendering, *, sent_at: float | None = None) -> LoadState:
-    """Return the state after a rename at 99.5, reloaded at ``sent_at`` if at all."""
+    """Return the state after a rename at 99.5, and a reload at ``sent_at`` if that is given."""
     loading = loaded_rendering.written(
         loaded_rendering.write_started(loaded(old), new), new, NOW - 0.5
     )
@@ -123,7 +123,7 @@ UNHEALTHY = Health(is_healthy=False, detail="no answer")
 
 
 def stopping(o: Observation, *, is_urgent: bool = False, since: float = 99.0) -> Observation:
-    """Return it after stop signals."""
+    """Return the observation after stop signals."""
     return but(
         o,
         stopping_stop_at=since,
@@ -140,12 +140,12 @@ def decide(o: Observation, policy: Policy = POLICY, now: float = NOW) -> Plan:
 
 
 def done(o: Observation, now: float = NOW) -> Observation:
-    """Return what is known once it was decided."""
+    """Return the observation after the plan has been folded in."""
     return fold(o, decide(o, now=now), now, POLICY)
 
 
 def kill(reason: str) -> SignalPrometheus:
-    """Return the last resort."""
+    """Return the kill of Prometheus for this reason."""
     return SignalPrometheus(signal.SIGKILL, reason)
 
 
@@ -156,63 +156,69 @@ TOO_LATE = "its demotion was not confirmed before another replica may acquire th
 @pytest.mark.parametrize(
     ("o", "role", "stance", "cause"),
     [
-        pytest.param(STARTING, "follower", "release", Cause.NOT_READY, id="it waits until ready"),
+        pytest.param(
+            STARTING,
+            "follower",
+            "release",
+            Cause.NOT_READY,
+            id="it does not contend before Prometheus is ready",
+        ),
         pytest.param(
             but(STARTING, child_readiness_detail="HTTP 503"),
             "follower",
             "release",
             Cause.NOT_READY,
-            id="and says what Prometheus answers",
+            id="it does not contend while Prometheus answers 503",
         ),
         pytest.param(
             but(READY, fencing_obstacle=None),
             "follower",
             "release",
             Cause.UNFENCED,
-            id="it contends only when the fence has been checked",
+            id="it does not contend before the fence has been checked",
         ),
         pytest.param(
             but(READY, fencing_obstacle="it is a script"),
             "follower",
             "release",
             Cause.UNFENCED,
-            id="and only when it holds",
+            id="it does not contend if it cannot be fenced",
         ),
-        pytest.param(READY, "follower", "contend", Cause.LOST, id="ready, it contends"),
+        pytest.param(READY, "follower", "contend", Cause.LOST, id="it contends when it is ready"),
         pytest.param(
             but(READY, lease_view=ANOTHERS),
             "follower",
             "contend",
             Cause.LOST,
-            id="another leads",
+            id="it contends while another leads",
         ),
         pytest.param(
             but(READY, lease_view=OVERDUE),
             "follower",
             "contend",
             Cause.LOST,
-            id="another may have gone, and is waited for",
+            id="it contends while the holder is overdue",
         ),
         pytest.param(
             but(READY, lease_view=replace(OVERDUE, seen=ObservedLease(None))),
             "follower",
             "contend",
             Cause.LOST,
-            id="and its lease was deleted",
+            id="it contends although the overdue lease was deleted",
         ),
         pytest.param(
             but(READY, lease_view=LeaseView(last=LeaseRecord("a", 10.0))),
             "follower",
             "contend",
             Cause.LOST,
-            id="a namesake leads",
+            id="it contends while a replica of the same identity leads",
         ),
         pytest.param(
             but(READY, lease_view=replace(ANOTHERS, problem="no answer")),
             "follower",
             "contend",
             Cause.NOT_RENEWED,
-            id="nobody can be asked",
+            id="it contends while the API server is unreachable",
         ),
         pytest.param(LEADING, "leader", "contend", Cause.ACQUIRED, id="it leads"),
         pytest.param(
@@ -220,102 +226,110 @@ TOO_LATE = "its demotion was not confirmed before another replica may acquire th
             "follower",
             "contend",
             Cause.NOT_RENEWED,
-            id="a lease that is not renewed ends leadership",
+            id="it stops leading if the lease is not renewed",
         ),
         pytest.param(
             but(LEADING, lease_view=ANOTHERS),
             "follower",
             "contend",
             Cause.LOST,
-            id="so does one that another took",
+            id="it stops leading if another has acquired the lease",
         ),
         pytest.param(
-            stopping(LEADING), "follower", "hold", Cause.STOPPING, id="asked to stop, it holds on"
+            stopping(LEADING),
+            "follower",
+            "hold",
+            Cause.STOPPING,
+            id="asked to stop, it holds the lease while it demotes",
         ),
         pytest.param(
-            stopping(DEMOTED), "follower", "release", Cause.STOPPING, id="until it is demoted"
+            stopping(DEMOTED),
+            "follower",
+            "release",
+            Cause.STOPPING,
+            id="asked to stop, it releases the lease once demoted",
         ),
         pytest.param(
             but(LEADING, child_health=UNHEALTHY),
             "follower",
             "hold",
             Cause.UNHEALTHY,
-            id="unhealthy, likewise",
+            id="unhealthy, it holds the lease while it demotes",
         ),
         pytest.param(
             but(DEMOTED, child_health=UNHEALTHY),
             "follower",
             "release",
             Cause.UNHEALTHY,
-            id="and gives back once demoted",
+            id="unhealthy, it releases the lease once demoted",
         ),
         pytest.param(
             but(LEADING, stopping_steps_down_until=130.0),
             "follower",
             "hold",
             Cause.STEPPING_DOWN,
-            id="asked to step down",
+            id="asked to step down, it holds the lease while it demotes",
         ),
         pytest.param(
             but(DEMOTED, stopping_steps_down_until=130.0),
             "follower",
             "release",
             Cause.STEPPING_DOWN,
-            id="which gives back too",
+            id="asked to step down, it releases the lease once demoted",
         ),
         pytest.param(
             but(READY, stopping_steps_down_until=99.0),
             "follower",
             "contend",
             Cause.LOST,
-            id="and lasts only a while",
+            id="a step-down ends after its time",
         ),
         pytest.param(
             but(READY, promotion_cools_until=110.0, promotion_problem="it was refused"),
             "follower",
             "release",
             Cause.COOLING_DOWN,
-            id="it cools down after a failed promotion",
+            id="it does not contend during a cool-down",
         ),
         pytest.param(
             but(CHOSEN, lease_release_ordered_at=99.5),
             "follower",
             "contend",
             Cause.GIVEN_BACK,
-            id="a lease that may be on its way back does not count",
+            id="it does not lead after it has ordered a release",
         ),
         pytest.param(
             but(CHOSEN, lease_release_ordered_at=98.5),
             "leader",
             "contend",
             Cause.ACQUIRED,
-            id="until it was renewed after that order",
+            id="it leads after a renewal that follows the release order",
         ),
         pytest.param(
             but(LEADING, child_status=-9, child_exited_at=NOW),
             "follower",
             "hold",
             Cause.EXITED,
-            id="dead, it first says that it does not lead",
+            id="Prometheus dead, it first reports itself as follower",
         ),
         pytest.param(
             but(DEMOTED, child_status=-9, child_exited_at=NOW),
             "follower",
             "release",
             Cause.EXITED,
-            id="then gives the lease back",
+            id="Prometheus dead, it then releases the lease",
         ),
         pytest.param(
             but(LEADING, configuration_loading=loaded(FOLLOWER), child_health=UNHEALTHY),
             "follower",
             "hold",
             Cause.UNHEALTHY,
-            id="one that cannot write says so first, too",
+            id="unhealthy without remote_write, it also holds first",
         ),
     ],
 )
-def test_who_to_be(o: Observation, role: str, stance: str, cause: Cause) -> None:
-    """Role, stance and why."""
+def test_role_stance_and_cause(o: Observation, role: str, stance: str, cause: Cause) -> None:
+    """Each observation leads to this role, stance towards the lease, and cause."""
     decided = decide(o)
     assert (decided.role.value, decided.stance.value, decided.cause) == (role, stance, cause)
 
@@ -344,8 +358,8 @@ def test_who_to_be(o: Observation, role: str, stance: str, cause: Cause) -> None
         (but(DEMOTED, child_status=-9, child_exited_at=NOW), ["137"]),
     ],
 )
-def test_the_reason_names_what_is_known(o: Observation, words: list[str]) -> None:
-    """The sentence is for people: it holds what they need to find the cause, and the cure."""
+def test_reason_names_the_facts(o: Observation, words: list[str]) -> None:
+    """The reason is for people: it has the facts that they need to find and remove the cause."""
     reason = decide(o).reason
     assert [word for word in words if word in reason] == words
 
@@ -353,7 +367,7 @@ def test_the_reason_names_what_is_known(o: Observation, words: list[str]) -> Non
 @pytest.mark.parametrize(
     ("o", "actions"),
     [
-        pytest.param(READY, (), id="a follower in its place has nothing to do"),
+        pytest.param(READY, (), id="a follower in the right state has nothing to do"),
         pytest.param(
             CHOSEN,
             (ArmSwitch(108.2), WriteRendering(LEADER)),
@@ -362,19 +376,19 @@ def test_the_reason_names_what_is_known(o: Observation, words: list[str]) -> Non
         pytest.param(
             but(PROMOTING, configuration_loading=rewritten(FOLLOWER, LEADER)),
             (ReloadPrometheus("l"),),
-            id="what was written is reloaded",
+            id="a written rendering is reloaded",
         ),
-        pytest.param(PROMOTING, (), id="then it waits for the proof"),
+        pytest.param(PROMOTING, (), id="after a reload it waits for the proof"),
         pytest.param(
             but(PROMOTING, configuration_loading=rewritten(FOLLOWER, LEADER, sent_at=90.0)),
             (ReloadPrometheus("l"),),
-            id="and reloads again when none has come",
+            id="without a proof it reloads again",
         ),
-        pytest.param(LEADING, (), id="a leader in its place has nothing to do"),
+        pytest.param(LEADING, (), id="a leader in the right state has nothing to do"),
         pytest.param(
             but(LEADING, lease_view=replace(HELD, renewed_at=99.5), lease_last_renewed_at=99.5),
             (ArmSwitch(108.7),),
-            id="a renewal puts the switch off",
+            id="a renewal resets the switch",
         ),
         pytest.param(
             but(LEADING, configuration_renderings=Renderings(FOLLOWER, EDITED)),
@@ -389,27 +403,27 @@ def test_the_reason_names_what_is_known(o: Observation, words: list[str]) -> Non
             (),
             id="one write at a time",
         ),
-        pytest.param(LOST, (WriteRendering(FOLLOWER),), id="a lost lease demotes"),
+        pytest.param(LOST, (WriteRendering(FOLLOWER),), id="a lost lease leads to a demotion"),
         pytest.param(
             but(LOST_DEMOTING, configuration_loading=rewritten(LEADER, FOLLOWER)),
             (ReloadPrometheus("f"),),
-            id="which is reloaded as well",
+            id="a demotion is reloaded",
         ),
-        pytest.param(LOST_DEMOTING, (), id="and waited for"),
+        pytest.param(LOST_DEMOTING, (), id="a demotion waits for the proof"),
         pytest.param(
             but(LOST_DEMOTING, configuration_loading=loaded(FOLLOWER)),
             (DisarmSwitch(),),
-            id="once confirmed, the switch is taken back",
+            id="once a demotion is confirmed, the switch is disarmed",
         ),
         pytest.param(
             but(CHOSEN, configuration_renderings=ALIKE),
             (),
-            id="without overrides a leader reads what a follower reads",
+            id="without overrides a promotion writes nothing",
         ),
         pytest.param(
             but(CHOSEN, configuration_loading=rewritten(FOLLOWER, FOLLOWER)),
             (ArmSwitch(108.2), WriteRendering(LEADER)),
-            id="a promotion needs no reload of what it replaces",
+            id="a promotion does not reload what it replaces",
         ),
         pytest.param(
             but(STARTING, configuration_renderings=RE_READ),
@@ -419,7 +433,7 @@ def test_the_reason_names_what_is_known(o: Observation, words: list[str]) -> Non
         pytest.param(
             but(READY, configuration_renderings=RE_READ),
             (WriteRendering(EDITED_FOLLOWER),),
-            id="then an edit is",
+            id="once it has read its first file, an edit is written",
         ),
         pytest.param(
             but(STARTING, configuration_loading=rewritten(FOLLOWER, FOLLOWER)),
@@ -434,52 +448,56 @@ def test_the_reason_names_what_is_known(o: Observation, words: list[str]) -> Non
         pytest.param(
             but(READY, pending_signals=(signal.SIGQUIT,)),
             (SignalPrometheus(signal.SIGQUIT),),
-            id="SIGQUIT is passed on",
+            id="SIGQUIT is forwarded",
         ),
         pytest.param(but(READY, web_pid=None), (StartWeb(),), id="the web server is started"),
         pytest.param(
-            but(READY, web_pid=None, role_since=NOW - 0.4), (), id="after a possible promotion"
+            but(READY, web_pid=None, role_since=NOW - 0.4),
+            (),
+            id="the web server is not started before a possible promotion",
         ),
         pytest.param(
             but(LEADING, web_pid=None, role_since=NOW - 0.1),
             (StartWeb(),),
-            id="at once after a promotion",
+            id="the web server is started at once after a promotion",
         ),
         pytest.param(
             but(READY, web_pid=None, web_exited_at=99.9, web_failures=1),
             (),
-            id="one that died is not started at once",
+            id="a web server that exited is not restarted at once",
         ),
         pytest.param(
             but(READY, web_pid=None, web_exited_at=99.7, web_failures=1),
             (StartWeb(),),
-            id="but after a pause",
+            id="a web server that exited is restarted after a pause",
         ),
         pytest.param(
             but(READY, web_pid=None, web_exited_at=99.0, web_failures=5),
             (),
-            id="that grows",
+            id="the pause before a restart grows with the failures",
         ),
         pytest.param(
-            but(READY, web_pid=None, web_stopped_at=99.0), (), id="one that was ended stays so"
+            but(READY, web_pid=None, web_stopped_at=99.0),
+            (),
+            id="a web server that was stopped is not restarted",
         ),
     ],
 )
-def test_what_to_do(o: Observation, actions: tuple[Action, ...]) -> None:
-    """The actions of each situation, in their order."""
+def test_actions(o: Observation, actions: tuple[Action, ...]) -> None:
+    """Each observation leads to these actions, in this order."""
     assert decide(o).actions == actions
 
 
 @pytest.mark.parametrize(
     ("o", "now", "reason"),
     [
-        pytest.param(LOST_DEMOTING, 101.1, "", id="just before the last moment it still waits"),
-        pytest.param(LOST_DEMOTING, 101.2, TOO_LATE, id="at the last moment it kills"),
+        pytest.param(LOST_DEMOTING, 101.1, "", id="not before the last moment"),
+        pytest.param(LOST_DEMOTING, 101.2, TOO_LATE, id="at the last moment"),
         pytest.param(
             but(LOST_DEMOTING, lease_view=ANOTHERS),
             101.2,
             TOO_LATE,
-            id="by the last renewal, also when another has the lease",
+            id="at the last moment after the last renewal, also if another has the lease",
         ),
         pytest.param(
             but(
@@ -499,19 +517,19 @@ def test_what_to_do(o: Observation, actions: tuple[Action, ...]) -> None:
             ),
             NOW,
             "",
-            id="a leader's edit that cannot be written does not",
+            id="an edit of a leader that cannot be written does not kill",
         ),
         pytest.param(
             but(DEMOTING, child_health=UNHEALTHY, role_since=93.0),
             NOW,
             "",
-            id="a demotion has its grace",
+            id="a demotion has its grace period",
         ),
         pytest.param(
             but(DEMOTING, child_health=UNHEALTHY, role_since=92.0),
             NOW,
             "its demotion was not confirmed within 8 s",
-            id="and no more, although the lease is renewed",
+            id="after the grace period, also if the lease is renewed",
         ),
         pytest.param(
             but(LOST_DEMOTING, role_since=80.0),
@@ -523,7 +541,7 @@ def test_what_to_do(o: Observation, actions: tuple[Action, ...]) -> None:
             stopping(DEMOTING, is_urgent=True),
             NOW,
             "received a second stop signal",
-            id="a second stop signal cuts it short",
+            id="a second stop signal",
         ),
         pytest.param(
             stopping(but(DEMOTING, child_health=UNHEALTHY), is_urgent=True, since=92.0),
@@ -535,20 +553,20 @@ def test_what_to_do(o: Observation, actions: tuple[Action, ...]) -> None:
             but(LEADING, lease_view=LeaseView(), lease_last_renewed_at=None),
             NOW,
             "it may write without a lease",
-            id="a writer without any lease is killed",
+            id="a writer without any lease",
         ),
     ],
 )
 def test_when_prometheus_is_killed(o: Observation, now: float, reason: str) -> None:
-    """The last resort is taken for these reasons only."""
+    """Prometheus is killed for these reasons only, with one signal."""
     kills = [a for a in decide(o, now=now).actions if a == kill(reason)]
     others = [a for a in decide(o, now=now).actions if isinstance(a, SignalPrometheus)]
     assert len(kills) == bool(reason)
     assert len(others) == bool(reason)
 
 
-def test_it_is_killed_once() -> None:
-    """Killed, nothing else is done to it, and the switch stays armed."""
+def test_prometheus_is_killed_once() -> None:
+    """After the kill, no action follows, and the switch stays armed."""
     o = but(LOST_DEMOTING, child_killed_at=101.2)
     assert decide(o, now=101.3).actions == ()
 
@@ -556,28 +574,28 @@ def test_it_is_killed_once() -> None:
 @pytest.mark.parametrize(
     ("o", "actions"),
     [
-        pytest.param(stopping(READY), (TERMINATE,), id="a follower has nothing to hand over"),
-        pytest.param(stopping(LEADING), (WriteRendering(FOLLOWER),), id="a leader demotes"),
-        pytest.param(stopping(DEMOTING), (), id="and waits for the proof"),
+        pytest.param(stopping(READY), (TERMINATE,), id="a follower terminates Prometheus at once"),
+        pytest.param(stopping(LEADING), (WriteRendering(FOLLOWER),), id="a leader demotes first"),
+        pytest.param(stopping(DEMOTING), (), id="a demotion waits for the proof"),
         pytest.param(
             stopping(but(DEMOTED, safe_since=99.9)),
             (DisarmSwitch(),),
-            id="demoted, it waits until the lease is given back",
+            id="once demoted, it waits until the lease is released",
         ),
         pytest.param(
             stopping(but(DEMOTED, safe_since=97.0, fencing_switch_at=None), since=97.0),
             (TERMINATE,),
-            id="for a retry period at most",
+            id="it waits for the release for a retry period at most",
         ),
         pytest.param(
             stopping(but(DEMOTED, safe_since=50.0, fencing_switch_at=None), since=99.0),
             (),
-            id="which starts when it was asked to stop",
+            id="the wait for the release starts with the stop signal",
         ),
         pytest.param(
             stopping(but(DEMOTED, lease_view=RELEASED, fencing_switch_at=None)),
             (),
-            id="given back, it waits for a successor",
+            id="once the lease is released, it waits for a successor",
         ),
         pytest.param(
             stopping(
@@ -588,7 +606,7 @@ def test_it_is_killed_once() -> None:
                 )
             ),
             (TERMINATE,),
-            id="until it has seen one",
+            id="once a successor leads, it terminates Prometheus",
         ),
         pytest.param(
             stopping(
@@ -599,7 +617,7 @@ def test_it_is_killed_once() -> None:
                 )
             ),
             (),
-            id="and a moment longer, for others who forward to the leader",
+            id="after a successor leads, it waits a moment for replicas that forward to the leader",
         ),
         pytest.param(
             stopping(
@@ -609,40 +627,40 @@ def test_it_is_killed_once() -> None:
                 since=98.0,
             ),
             (TERMINATE,),
-            id="or for a second at most",
+            id="it waits for a successor for a second at most",
         ),
         pytest.param(
             stopping(but(READY, lease_view=replace(RELEASED, released_at=98.9)), since=99.5),
             (TERMINATE,),
-            id="a lease that was given back before needs no successor",
+            id="a lease released before the stop needs no successor",
         ),
         pytest.param(
             stopping(but(READY, lease_view=UNANSWERED), since=98.1),
             (),
-            id="it reads first whether it has acquired the lease",
+            id="it first reads whether it has acquired the lease",
         ),
         pytest.param(
             stopping(but(READY, lease_view=UNANSWERED), since=98.0),
             (TERMINATE,),
-            id="for a retry period at most",
+            id="it waits for that answer for a retry period at most",
         ),
         pytest.param(
-            stopping(but(READY, child_terminated_at=90.0)), (), id="Prometheus has time to end"
+            stopping(but(READY, child_terminated_at=90.0)), (), id="Prometheus has time to exit"
         ),
         pytest.param(
             stopping(but(READY, child_terminated_at=80.0)),
             (kill("it did not stop within 20 s"),),
-            id="but not for ever",
+            id="Prometheus is killed after 20 s",
         ),
         pytest.param(
             stopping(READY, is_urgent=True),
             (kill("received a second stop signal"),),
-            id="a second signal kills a follower too",
+            id="a second signal kills the Prometheus of a follower too",
         ),
     ],
 )
-def test_an_ordered_stop(o: Observation, actions: tuple[Action, ...]) -> None:
-    """Demote, give back, see a successor, stop: each phase does its own and no more."""
+def test_ordered_stop(o: Observation, actions: tuple[Action, ...]) -> None:
+    """A stop demotes, releases, waits for a successor and then terminates Prometheus."""
     assert decide(o).actions == actions
 
 
@@ -652,8 +670,8 @@ FAILURE = "thread writer ended unexpectedly: an error"
 
 
 @pytest.mark.parametrize("o", [CHOSEN, LEADING, PROMOTING, DEMOTING, STARTING])
-def test_a_thread_that_ends_ends_leadership(o: Observation) -> None:
-    """The replica demotes and gives the lease back in order, as if asked to stop."""
+def test_ended_thread_ends_leadership(o: Observation) -> None:
+    """If a thread ends unexpectedly, the replica demotes and releases as after SIGTERM."""
     failed = fold(o, ThreadEnded("writer", "an error"), NOW, POLICY)
     decided = decide(failed)
     assert decided.cause is Cause.THREAD_ENDED
@@ -670,16 +688,21 @@ def test_a_thread_that_ends_ends_leadership(o: Observation) -> None:
 @pytest.mark.parametrize(
     ("killed_at", "failure", "actions"),
     [
-        pytest.param(98.5, FAILURE, (), id="its end is waited for"),
-        pytest.param(97.9, FAILURE, (StopWeb(),), id="but not for ever"),
-        pytest.param(80.1, "", (), id="longer while all threads run"),
-        pytest.param(79.9, "", (StopWeb(),), id="but not for ever either"),
+        pytest.param(
+            98.5, FAILURE, (), id="after a thread's failure it waits for the exit of Prometheus"
+        ),
+        pytest.param(97.9, FAILURE, (StopWeb(),), id="after a thread's failure it waits 2 s"),
+        pytest.param(80.1, "", (), id="while all threads run it waits longer"),
+        pytest.param(79.9, "", (StopWeb(),), id="while all threads run it waits 20 s"),
     ],
 )
-def test_a_killed_prometheus_whose_end_nobody_tells(
+def test_missing_exit_of_a_killed_prometheus_has_a_time_limit(
     killed_at: float, failure: str, actions: tuple[Action, ...]
 ) -> None:
-    """The thread that would tell has ended, or the signal does not end Prometheus."""
+    """If no exit of a killed Prometheus is reported, the program exits after a time limit.
+
+    The thread that would report it has ended, or the signal does not end Prometheus.
+    """
     killed = stopping(
         but(READY, lease_view=RELEASED, child_killed_at=killed_at, stopping_failure=failure)
     )
@@ -690,7 +713,7 @@ def test_a_killed_prometheus_whose_end_nobody_tells(
 
 @pytest.mark.parametrize("is_urgent", [False, True])
 def test_a_writer_that_cannot_be_killed_keeps_the_lease(is_urgent: bool) -> None:
-    """The stop ends, but the others have to wait until the lease expires."""
+    """If a possible writer survives the kill, the lease is held until it expires."""
     o = but(
         DEMOTING, child_terminated_at=20.0, child_killed_at=79.0, web_pid=None, web_stopped_at=99.0
     )
@@ -702,59 +725,67 @@ def test_a_writer_that_cannot_be_killed_keeps_the_lease(is_urgent: bool) -> None
 @pytest.mark.parametrize(
     ("o", "actions"),
     [
-        pytest.param(DEAD, (StopWeb(),), id="the web server is ended"),
+        pytest.param(DEAD, (StopWeb(),), id="the web server is stopped"),
         pytest.param(
             but(DEAD, fencing_switch_at=108.2),
             (DisarmSwitch(), StopWeb()),
-            id="the switch taken back",
+            id="the switch is disarmed",
         ),
         pytest.param(
-            but(GONE, lease_view=HELD), (), id="it does not leave before the lease is given back"
+            but(GONE, lease_view=HELD), (), id="it does not exit before the lease is released"
         ),
         pytest.param(
             but(GONE, lease_view=HELD, child_exited_at=98.0),
             (Exit(0),),
-            id="unless that takes longer than a retry period",
+            id="it waits for the release for a retry period at most",
         ),
         pytest.param(
             but(GONE, lease_view=UNANSWERED),
             (),
-            id="it reads first whether it has acquired the lease",
+            id="it first reads whether it has acquired the lease",
         ),
         pytest.param(
             but(GONE, lease_view=LeaseView(sent=LeaseRecord())),
             (Exit(0),),
-            id="a release without an answer is not waited for",
+            id="it does not wait for the answer to a release",
         ),
         pytest.param(
             but(GONE, lease_view=replace(ANOTHERS, seen=OVERDUE.seen, sent=HELD.last)),
             (Exit(0),),
-            id="another has acquired it",
+            id="another has acquired the lease",
         ),
-        pytest.param(GONE, (Exit(0),), id="then it leaves with Prometheus' status"),
+        pytest.param(GONE, (Exit(0),), id="it exits with the status of Prometheus"),
         pytest.param(
-            but(GONE, child_status=-signal.SIGKILL), (Exit(137),), id="killed: 128 and signal"
+            but(GONE, child_status=-signal.SIGKILL),
+            (Exit(137),),
+            id="killed: status 128 plus the signal",
         ),
-        pytest.param(but(GONE, child_status=2), (Exit(2),), id="failed: its own"),
+        pytest.param(but(GONE, child_status=2), (Exit(2),), id="failed: the status of Prometheus"),
         pytest.param(
-            but(GONE, stopping_failure=FAILURE), (Exit(FAILED),), id="a thread's end: another"
+            but(GONE, stopping_failure=FAILURE),
+            (Exit(FAILED),),
+            id="a thread has ended: its own status",
         ),
-        pytest.param(but(GONE, web_pid=7), (), id="a web server that still ends is waited for"),
-        pytest.param(but(GONE, web_pid=7, web_stopped_at=98.9), (Exit(0),), id="for a second"),
+        pytest.param(but(GONE, web_pid=7), (), id="it waits for the web server to exit"),
+        pytest.param(
+            but(GONE, web_pid=7, web_stopped_at=98.9),
+            (Exit(0),),
+            id="it waits for the web server for a second",
+        ),
         pytest.param(
             stopping(but(GONE, web_pid=7, web_stopped_at=98.9)),
             (),
-            id="for its grace when it was asked to stop",
+            id="asked to stop, it waits for the web server's grace period",
         ),
         pytest.param(
             but(DEAD, lease_view=RELEASED, web_pid=None),
             (StopWeb(), Exit(0)),
-            id="without a web server nothing is waited for",
+            id="without a web server it exits at once",
         ),
     ],
 )
 def test_after_prometheus_has_ended(o: Observation, actions: tuple[Action, ...]) -> None:
-    """Give the lease back, end the web server, leave with the status."""
+    """After the exit of Prometheus, it releases, stops the web server and exits with the status."""
     decided = decide(o)
     assert decided.actions == actions
     assert decided.stance is Stance.RELEASE
@@ -766,18 +797,18 @@ REFUSED = replace(PROMOTING.configuration.loading, outcome=Outcome.REFUSED, prob
 @pytest.mark.parametrize(
     ("o", "now", "reason"),
     [
-        pytest.param(PROMOTING, NOW, "", id="one under way has its time"),
+        pytest.param(PROMOTING, NOW, "", id="a promotion in progress continues"),
         pytest.param(
             but(PROMOTING, configuration_loading=REFUSED),
             NOW,
             "no such file",
-            id="a refused one is given up",
+            id="a refused promotion is given up",
         ),
         pytest.param(
             but(PROMOTING, lease_view=replace(HELD, renewed_at=149.0)),
             149.5,
             "50 s",
-            id="so is one that is never confirmed",
+            id="a promotion that is never confirmed is given up",
         ),
         pytest.param(
             but(
@@ -787,7 +818,7 @@ REFUSED = replace(PROMOTING.configuration.loading, outcome=Outcome.REFUSED, prob
             ),
             NOW,
             "disk full",
-            id="and one that cannot be written",
+            id="a promotion that cannot be written is given up",
         ),
         pytest.param(
             but(
@@ -797,7 +828,7 @@ REFUSED = replace(PROMOTING.configuration.loading, outcome=Outcome.REFUSED, prob
             ),
             NOW,
             "",
-            id="a follower's write that failed before is another matter",
+            id="an earlier failed write of a follower does not matter",
         ),
         pytest.param(
             but(
@@ -815,13 +846,13 @@ REFUSED = replace(PROMOTING.configuration.loading, outcome=Outcome.REFUSED, prob
             but(LEADING, configuration_failed_write=FailedWrite("disk full", Role.LEADER)),
             NOW,
             "",
-            id="and one whose edit cannot be written",
+            id="a leader whose edit cannot be written stays leader",
         ),
-        pytest.param(LEADING, NOW, "", id="a confirmed one is none"),
+        pytest.param(LEADING, NOW, "", id="a confirmed promotion is not given up"),
     ],
 )
-def test_a_promotion_is_given_up(o: Observation, now: float, reason: str) -> None:
-    """It is given up with its reason, or goes on."""
+def test_failed_promotion_is_given_up(o: Observation, now: float, reason: str) -> None:
+    """A promotion that fails is given up with its reason; any other one continues."""
     decided = decide(o, now=now)
     assert decided.gives_up_promotion is bool(reason)
     assert decided.role is (Role.FOLLOWER if reason else Role.LEADER)
@@ -830,7 +861,7 @@ def test_a_promotion_is_given_up(o: Observation, now: float, reason: str) -> Non
 
 
 def test_each_failed_promotion_cools_down_for_longer() -> None:
-    """The pause doubles up to five minutes, and the reason is kept."""
+    """The cool-down doubles up to five minutes, and the reason is kept."""
     o, pauses = but(PROMOTING, configuration_loading=REFUSED), []
     for _ in range(7):
         o = but(done(o), role=Role.LEADER)
@@ -841,7 +872,7 @@ def test_each_failed_promotion_cools_down_for_longer() -> None:
 
 
 def test_a_failed_promotion_does_not_fail_twice() -> None:
-    """The turn after it is a demotion as any other."""
+    """After a promotion has been given up, the next turn is a normal demotion."""
     refused = but(PROMOTING, configuration_loading=REFUSED)
     assert decide(refused).actions == (WriteRendering(FOLLOWER),)
     o = done(refused)
@@ -856,7 +887,7 @@ def test_a_failed_promotion_does_not_fail_twice() -> None:
             but(READY, configuration_failed_write=FailedWrite("disk full", Role.FOLLOWER, 99.5)),
             NOW,
             (),
-            id="not soon",
+            id="not within a second",
         ),
         pytest.param(
             but(READY, configuration_failed_write=FailedWrite("disk full", Role.FOLLOWER, 98.9)),
@@ -866,16 +897,14 @@ def test_a_failed_promotion_does_not_fail_twice() -> None:
         ),
     ],
 )
-def test_a_failed_write_is_tried_again(
-    o: Observation, now: float, actions: tuple[Action, ...]
-) -> None:
-    """A follower's edit that could not be written is written later."""
+def test_failed_write_is_retried(o: Observation, now: float, actions: tuple[Action, ...]) -> None:
+    """An edit of a follower that could not be written is written again after a second."""
     edited = but(o, configuration_renderings=Renderings(replace(FOLLOWER, fingerprint="g"), LEADER))
     assert decide(edited, now=now).actions == actions
 
 
-def test_an_ambiguous_demotion_reloads_once_more() -> None:
-    """Where content cannot tell, another reload comes after half a second, not after ten."""
+def test_ambiguous_demotion_is_reloaded_again() -> None:
+    """If content cannot prove a demotion, another reload follows after 0.5 s instead of 10 s."""
     hasty = rewritten(FOLLOWER, LEADER)
     hasty = loaded_rendering.reload_sent(loaded_rendering.written(hasty, FOLLOWER, 99.0), 99.0)
     evidence = Evidence("i", False, True, 1.0, 99.1)  # noqa: FBT003
@@ -892,14 +921,17 @@ def test_an_ambiguous_demotion_reloads_once_more() -> None:
 @pytest.mark.parametrize(
     ("was_sent", "retried_at"),
     [
-        pytest.param(True, 109.5, id="no answer"),
-        pytest.param(False, 100.0, id="no thread"),
+        pytest.param(True, 109.5, id="no answer to the request"),
+        pytest.param(False, 100.0, id="no thread for the request"),
     ],
 )
-def test_a_demotion_that_was_not_requested_is_requested_soon(
+def test_demotion_whose_request_was_not_sent_is_retried_soon(
     was_sent: bool, retried_at: float
 ) -> None:
-    """Prometheus would else be killed first; one that did not answer may still reload."""
+    """If the reload request could not be sent, it is retried soon, otherwise after 10 s.
+
+    Otherwise Prometheus would be killed first. A Prometheus that has not answered may still reload.
+    """
     answer = ReloadAnswered("f", 99.5, 0, "why", was_sent=was_sent)
     o = fold(LOST_DEMOTING, answer, 99.6, POLICY)
     assert load_actions(o, POLICY, Role.FOLLOWER, retried_at - 0.1) == ()
@@ -912,13 +944,19 @@ def test_a_demotion_that_was_not_requested_is_requested_soon(
 @pytest.mark.parametrize(
     ("o", "policy", "role", "actions"),
     [
-        pytest.param(STARTING, FIXED_LEADER, "follower", (), id="a leader too waits until ready"),
+        pytest.param(
+            STARTING,
+            FIXED_LEADER,
+            "follower",
+            (),
+            id="a leader too waits until Prometheus is ready",
+        ),
         pytest.param(
             READY,
             FIXED_LEADER,
             "leader",
             (WriteRendering(LEADER),),
-            id="then it writes, without a switch",
+            id="a leader writes without a switch",
         ),
         pytest.param(
             but(
@@ -927,9 +965,9 @@ def test_a_demotion_that_was_not_requested_is_requested_soon(
             FIXED_LEADER,
             "leader",
             (),
-            id="and needs no lease",
+            id="a leader needs no lease",
         ),
-        pytest.param(READY, FIXED_FOLLOWER, "follower", (), id="a follower stays one"),
+        pytest.param(READY, FIXED_FOLLOWER, "follower", (), id="a follower stays a follower"),
         pytest.param(
             but(
                 LEADING,
@@ -940,14 +978,14 @@ def test_a_demotion_that_was_not_requested_is_requested_soon(
             FIXED_LEADER,
             "leader",
             (TERMINATE,),
-            id="asked to stop, it stops as it is",
+            id="asked to stop, a leader stops without a demotion",
         ),
     ],
 )
 def test_without_an_election(
     o: Observation, policy: Policy, role: str, actions: tuple[Action, ...]
 ) -> None:
-    """The role is the one that was set, and nobody is waited for."""
+    """Without an election, the role is the fixed one, and a stop waits for no other replica."""
     decided = decide(o, policy)
     assert (decided.role.value, decided.actions) == (role, actions)
     assert decided.cause is Cause.FIXED
@@ -960,21 +998,19 @@ def test_without_an_election(
         pytest.param(
             but(READY, pending_configuration=True),
             (SignalPrometheus(signal.SIGHUP),),
-            id="SIGHUP is passed on",
+            id="SIGHUP is forwarded",
         ),
         pytest.param(
             but(READY, pending_signals=(signal.SIGQUIT,)),
             (SignalPrometheus(signal.SIGQUIT),),
-            id="as others are",
+            id="SIGQUIT is forwarded",
         ),
-        pytest.param(but(READY, web_pid=None), (StartWeb(),), id="the API is served"),
-        pytest.param(stopping(READY), (TERMINATE,), id="asked to stop, it stops"),
+        pytest.param(but(READY, web_pid=None), (StartWeb(),), id="the web server is started"),
+        pytest.param(stopping(READY), (TERMINATE,), id="asked to stop, it terminates Prometheus"),
     ],
 )
-def test_a_prometheus_that_reads_its_own_file_is_left_alone(
-    o: Observation, actions: tuple[Action, ...]
-) -> None:
-    """It is supervised, and nothing else."""
+def test_plain_prometheus_is_only_supervised(o: Observation, actions: tuple[Action, ...]) -> None:
+    """A Prometheus that reads its own file is supervised; nothing is written or reloaded."""
     assert decide(but(o, configuration_loading=LoadState()), PLAIN).actions == actions
 
 
@@ -985,69 +1021,82 @@ def test_a_prometheus_that_reads_its_own_file_is_left_alone(
             but(CHOSEN, fencing_obstacle=None),
             NOW,
             (WriteRendering(LEADER),),
-            id="it has no switch and no fence",
+            id="it needs no switch and no fence",
         ),
         pytest.param(LOST_DEMOTING, 105.0, (), id="it kills nothing at the last moment"),
         pytest.param(
-            stopping(but(READY, lease_view=RELEASED), since=98.0), NOW, (), id="it waits likewise"
+            stopping(but(READY, lease_view=RELEASED), since=98.0),
+            NOW,
+            (),
+            id="asked to stop, it waits for a successor",
         ),
         pytest.param(
             stopping(but(READY, lease_view=replace(RELEASED, released_at=98.9)), since=98.0),
             NOW,
             (StopWeb(),),
-            id="then ends its web server",
+            id="asked to stop, it stops its web server",
         ),
         pytest.param(
             stopping(but(READY, web_pid=None, web_stopped_at=99.0)),
             NOW,
             (Exit(0),),
-            id="and leaves",
+            id="asked to stop, it exits",
         ),
         pytest.param(
             stopping(but(DEMOTING, web_pid=None, web_stopped_at=99.0), since=91.0),
             NOW,
             (Exit(0),),
-            id="also when its demotion is never confirmed",
+            id="asked to stop, it exits although its demotion is never confirmed",
         ),
         pytest.param(
             stopping(but(DEMOTING, web_pid=None, web_stopped_at=99.0), is_urgent=True),
             NOW,
             (Exit(0),),
-            id="or when asked a second time",
+            id="asked to stop twice, it exits",
         ),
         pytest.param(
             stopping(but(READY, stopping_failure=FAILURE, web_pid=None, web_stopped_at=99.0)),
             NOW,
             (Exit(FAILED),),
-            id="a thread of its own has ended",
+            id="one of its threads has ended",
         ),
     ],
 )
-def test_a_sidecar(o: Observation, now: float, actions: tuple[Action, ...]) -> None:
-    """It drives a Prometheus that is not its own: it cannot kill, and leaves by itself."""
+def test_sidecar(o: Observation, now: float, actions: tuple[Action, ...]) -> None:
+    """A sidecar did not start its Prometheus: it never kills it, and exits without it."""
     assert decide(o, SIDECAR, now).actions == actions
 
 
 @pytest.mark.parametrize(
     ("o", "wake_at"),
     [
-        pytest.param(READY, NOW + 1.0, id="once a second at least"),
-        pytest.param(LEADING, NOW + 1.0, id="likewise while it leads"),
+        pytest.param(READY, NOW + 1.0, id="at least once a second"),
+        pytest.param(LEADING, NOW + 1.0, id="at least once a second while it leads"),
         pytest.param(STARTING, NOW + 0.5, id="twice a second until Prometheus is ready"),
-        pytest.param(PROMOTING, NOW + 0.5, id="while a configuration is not in force"),
-        pytest.param(but(READY, lease_view=STALE), NOW + 0.5, id="without the lease's server"),
-        pytest.param(but(READY, web_pid=None), NOW + 0.5, id="without a web server"),
+        pytest.param(PROMOTING, NOW + 0.5, id="twice a second while a rendering is not confirmed"),
         pytest.param(
-            but(READY, web_pid=None, role_since=NOW - 0.4), NOW + 0.1, id="when it is to be started"
+            but(READY, lease_view=STALE),
+            NOW + 0.5,
+            id="twice a second while the API server is unreachable",
+        ),
+        pytest.param(but(READY, web_pid=None), NOW + 0.5, id="twice a second without a web server"),
+        pytest.param(
+            but(READY, web_pid=None, role_since=NOW - 0.4),
+            NOW + 0.1,
+            id="when the web server should be started",
         ),
         pytest.param(
             but(READY, configuration_failed_write=FailedWrite("no space left", at=NOW)),
             NOW + 0.5,
-            id="while the output cannot be written",
+            id="twice a second while the output cannot be written",
         ),
-        pytest.param(but(READY, gate=GateState(exited_at=NOW)), NOW + 0.5, id="without its gate"),
-        pytest.param(LOST, NOW, id="at once after a change of role, which has been said by then"),
-        pytest.param(but(LEADING, child_status=0), NOW, id="likewise when Prometheus has ended"),
+        pytest.param(
+            but(READY, gate=GateState(exited_at=NOW)),
+            NOW + 0.5,
+            id="twice a second without the gate",
+        ),
+        pytest.param(LOST, NOW, id="at once after a change of role"),
+        pytest.param(but(LEADING, child_status=0), NOW, id="at once after the exit of Prometheus"),
         pytest.param(
             but(LEADING, lease_view=replace(HELD, renewed_at=92.2)),
             100.2,
@@ -1059,12 +1108,12 @@ def test_a_sidecar(o: Observation, now: float, actions: tuple[Action, ...]) -> N
         pytest.param(
             stopping(but(DEMOTED, lease_view=replace(RELEASED, released_at=99.1))),
             100.1,
-            id="when the wait for a successor is over",
+            id="when the wait for a successor ends",
         ),
     ],
 )
-def test_when_to_think_again(o: Observation, wake_at: float) -> None:
-    """It wakes when time alone changes the decision."""
+def test_wake_time(o: Observation, wake_at: float) -> None:
+    """The loop wakes when time alone changes the plan."""
     assert decide(o).wake_at == pytest.approx(wake_at)
 
 
@@ -1084,39 +1133,45 @@ def test_when_to_think_again(o: Observation, wake_at: float) -> None:
         pytest.param(stopping(READY), id="it is asked to stop"),
     ],
 )
-def test_without_an_election_it_looks_often_until_all_is_done(o: Observation) -> None:
-    """There is no obstacle to leading then, which would say so."""
+def test_fixed_follower_wakes_often_until_all_is_settled(o: Observation) -> None:
+    """Without an election, the loop wakes at least twice a second until all is settled.
+
+    With an election, the obstacle to leading would have the same effect.
+    """
     assert decide(READY, FIXED_FOLLOWER).wake_at == NOW + 1.0
     assert decide(o, FIXED_FOLLOWER).wake_at <= NOW + 0.5
 
 
 @pytest.mark.parametrize("o", [READY, LEADING, STARTING, but(READY, lease_view=STALE)])
-def test_the_election_hears_from_it_more_often_than_it_renews(o: Observation) -> None:
-    """Else the last orders are too old to be followed at the moment at which a lease expires."""
+def test_loop_wakes_more_often_than_the_lease_is_renewed(o: Observation) -> None:
+    """With a retry period of 0.5 s, the loop wakes at least every 0.25 s.
+
+    Otherwise the election's last orders would be too old to be followed when a lease expires.
+    """
     policy = replace(POLICY, terms=replace(TERMS, retry_period_s=0.5))
     assert decide(o, policy).wake_at <= NOW + 0.25
 
 
-def test_a_replica_that_is_kept_from_leading_looks_often() -> None:
-    """The obstacle may end by time alone."""
+def test_replica_with_an_obstacle_to_leading_wakes_often() -> None:
+    """A replica that may not lead wakes twice a second, because time alone may end the obstacle."""
     assert decide(but(READY, stopping_steps_down_until=NOW + 5.0)).wake_at == NOW + 0.5
 
 
-def test_the_elector_hears_from_the_loop_within_a_retry_period() -> None:
-    """Its orders are fresh for so long."""
+def test_loop_wakes_within_a_retry_period() -> None:
+    """The loop wakes within half a retry period, so that the election's orders stay fresh."""
     policy = replace(POLICY, terms=replace(TERMS, retry_period_s=1.2))
     assert decide(READY, policy).wake_at == NOW + 0.6
 
 
-def test_the_moment_for_bystanders_wakes_the_loop() -> None:
-    """It ends by time alone."""
+def test_end_of_the_wait_for_forwarding_replicas_wakes_the_loop() -> None:
+    """The loop wakes at the end of the wait for replicas that forward to the old leader."""
     lease = replace(ANOTHERS, released_at=NOW - 0.5, changed_at=NOW - 0.2)
     o = stopping(but(DEMOTED, lease_view=lease, fencing_switch_at=None))
     assert decide(o).wake_at == pytest.approx(NOW + 0.1)
 
 
-def test_what_was_decided_is_noted() -> None:
-    """The switch, the signals sent, the end of the web server, and the order to give back."""
+def test_decisions_are_stored_in_the_observation() -> None:
+    """The switch, sent signals, the stop of the web server and the release order are stored."""
     armed = done(CHOSEN)
     assert (armed.fencing.switch_at, armed.lease.release_ordered_at) == (108.2, None)
     late = done(LOST_DEMOTING, 101.2)
@@ -1130,8 +1185,8 @@ def test_what_was_decided_is_noted() -> None:
     assert done(demoted).fencing.switch_at is None
 
 
-def test_who_is_to_keep_out_does_not_contend_until_that_is_over() -> None:
-    """A leader demotes first; a moment later than the end, it may lead again."""
+def test_paused_replica_does_not_contend() -> None:
+    """During a pause, a leader demotes and a follower does not contend; afterwards it contends."""
     pause = Pause(NOW + 60, 1e9)
     leading = decide(but(LEADING, stopping_pause=pause))
     assert (leading.role, leading.cause) == (Role.FOLLOWER, Cause.STEPPING_DOWN)
@@ -1139,15 +1194,15 @@ def test_who_is_to_keep_out_does_not_contend_until_that_is_over() -> None:
     assert decide(but(READY, stopping_pause=replace(pause, until_at=NOW))).stance is Stance.CONTEND
 
 
-def test_a_signal_has_the_pause_read_once() -> None:
-    """What was written beside the output, before or after."""
+def test_signal_leads_to_one_read_of_the_pause() -> None:
+    """After the signal, the file of the pause is read once."""
     asked = but(LEADING, pending_pause=True)
     assert ReadPause() in decide(asked).actions
     assert not done(asked).pending.pause
     assert ReadPause() not in decide(LEADING).actions
 
 
-# --- what lies beside the configuration -----------------------------------------------------------
+# --- reloads for other files ----------------------------------------------------------------------
 
 LOOK = Evidence("i", writes_remotely=True, is_successful=True, success_time=1.0, asked_at=NOW - 0.5)
 WANTED = requested_reload.observed(
@@ -1163,41 +1218,56 @@ NEWS = AnswerReload(3, Verdict.REFUSED, "no")
 @pytest.mark.parametrize(
     ("o", "policy", "actions"),
     [
-        pytest.param(but(LEADING, reload=WANTED), POLICY, (ReloadPrometheus("l"),), id="new rules"),
+        pytest.param(
+            but(LEADING, reload=WANTED),
+            POLICY,
+            (ReloadPrometheus("l"),),
+            id="changed rules are reloaded",
+        ),
         pytest.param(
             but(READY, role=Role.LEADER, configuration_loading=LoadState(), reload=WANTED),
             PLAIN,
             (ReloadPrometheus(""),),
-            id="also where Prometheus reads its own file",
+            id="also if Prometheus reads its own file",
         ),
         pytest.param(
             but(LEADING, child_was_ready=False, reload=WANTED),
             POLICY,
             (),
-            id="not before it is ready",
+            id="not before Prometheus is ready",
         ),
-        pytest.param(but(LEADING, reload=replace(WANTED, sent_at=NOW - 1)), POLICY, (), id="once"),
+        pytest.param(
+            but(LEADING, reload=replace(WANTED, sent_at=NOW - 1)),
+            POLICY,
+            (),
+            id="a reload is sent once",
+        ),
         pytest.param(
             but(LEADING, reload=replace(WANTED, sent_at=NOW - 10)),
             POLICY,
             (ReloadPrometheus("l"),),
-            id="again when nothing was heard",
+            id="a reload without an outcome is sent again",
         ),
         pytest.param(
-            but(LEADING, child_killed_at=NOW, reload=WANTED), POLICY, (), id="not when it is killed"
+            but(LEADING, child_killed_at=NOW, reload=WANTED),
+            POLICY,
+            (),
+            id="not after Prometheus was killed",
         ),
-        pytest.param(but(LEADING, reload=RULES_REFUSED), POLICY, (NEWS,), id="who asked is told"),
+        pytest.param(
+            but(LEADING, reload=RULES_REFUSED), POLICY, (NEWS,), id="the requester gets the verdict"
+        ),
         pytest.param(
             but(LEADING, reload=requested_reload.verdict_sent(RULES_REFUSED)),
             POLICY,
             (),
-            id="and once is enough",
+            id="the requester gets the verdict once",
         ),
         pytest.param(
             but(CHOSEN, role=Role.LEADER, fencing_switch_at=108.2, reload=WANTED),
             POLICY,
             (WriteRendering(LEADER),),
-            id="a change of role brings a reload of its own",
+            id="a change of role includes the reload",
         ),
         pytest.param(
             but(
@@ -1207,19 +1277,17 @@ NEWS = AnswerReload(3, Verdict.REFUSED, "no")
             ),
             POLICY,
             (ReloadPrometheus("l"),),
-            id="and there is one of them",
+            id="one reload serves both",
         ),
     ],
 )
-def test_what_lies_beside_the_configuration(
-    o: Observation, policy: Policy, actions: tuple[Action, ...]
-) -> None:
-    """It is reloaded once Prometheus can, and whoever asked is told how it went."""
+def test_requested_reload(o: Observation, policy: Policy, actions: tuple[Action, ...]) -> None:
+    """A requested reload is sent once Prometheus is ready, and its requester gets the verdict."""
     assert decide(o, policy).actions == actions
 
 
-def test_a_reload_that_is_never_confirmed_is_given_up() -> None:
-    """After the time of so many, whoever asked is told; then there is no more to do."""
+def test_unconfirmed_requested_reload_is_given_up() -> None:
+    """A requested reload that is never confirmed is given up, and the requester is informed."""
     o = but(LEADING, reload=replace(WANTED, sent_at=NOW - 10, sent_first_at=NOW - 50))
     o = done(o)
     answer = AnswerReload(3, Verdict.UNCONFIRMED, "its reload was not confirmed")
@@ -1227,7 +1295,7 @@ def test_a_reload_that_is_never_confirmed_is_given_up() -> None:
     assert decide(done(o)).actions == ()
 
 
-def test_a_waiting_reload_wakes_the_loop() -> None:
-    """It is thought of again when the burst may be over."""
+def test_requested_reload_wakes_the_loop() -> None:
+    """The loop wakes when the quiet time after the last request is over."""
     o = but(LEADING, reload=replace(WANTED, wanted_at=NOW, first_at=NOW))
     assert decide(o).wake_at == NOW + requested_reload.QUIET_S

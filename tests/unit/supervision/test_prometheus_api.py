@@ -1,4 +1,4 @@
-"""What is said of an answer: of Prometheus, or of another program at its address."""
+"""Answers of Prometheus, or of another program at its address: their summary and evidence."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ URL = "http://127.0.0.1:9090/-/ready"
         (0, "it refuses connections", "it refuses connections"),
     ],
 )
-def test_an_answer_is_summarized(status: int, detail: str, said: str) -> None:
-    """The address, the status, and at most a short line of the text; never a web page."""
+def test_answer_is_summarized_in_one_short_line(status: int, detail: str, said: str) -> None:
+    """The summary has the URL, the status and at most a short line of text, never a web page."""
     assert PrometheusAnswer(status, detail, URL).summary == said
 
 
@@ -43,7 +43,7 @@ def test_an_answer_is_summarized(status: int, detail: str, said: str) -> None:
         ("  - regex: foo\\nremote_write:.*\n", False),
     ],
 )
-def test_a_value_is_not_taken_for_the_key_remote_write(loaded: str, is_there: bool) -> None:
-    """These are the forms in which Prometheus shows values that have line breaks or quotes."""
+def test_value_is_not_taken_for_the_key_remote_write(loaded: str, is_there: bool) -> None:
+    """Only a key ``remote_write`` counts, in each form in which Prometheus shows strings."""
     shown = json.dumps({"status": "success", "data": {"yaml": loaded}}, separators=(",", ":"))
     assert read_evidence(shown.encode(), b"", 1.0).writes_remotely is is_there

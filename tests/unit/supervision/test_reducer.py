@@ -1,4 +1,4 @@
-"""What is known changes as reported and as decided, and nothing else does."""
+"""How events and decisions change the observation: the named fields, and no others."""
 
 from __future__ import annotations
 
@@ -109,8 +109,8 @@ ANOTHERS = LeaseView(last=LeaseRecord("b"), changed_at=99.0)
     ],
     ids=lambda value: repr(value)[:50] if not isinstance(value, dict) else "",
 )
-def test_an_event_changes_what_it_is_about(event: Event, expected: dict[str, Any]) -> None:
-    """Each event, taken in at 100, changes these fields and no other."""
+def test_event_changes_only_its_fields(event: Event, expected: dict[str, Any]) -> None:
+    """Each event, folded in at 100, changes these fields and no others."""
     assert changes(NEW, fold(NEW, event, 100.0, POLICY)) == expected
 
 
@@ -121,7 +121,7 @@ def test_an_event_changes_what_it_is_about(event: Event, expected: dict[str, Any
             but(NEW, stopping_signalled_at=99.0, stopping_stop_at=99.0),
             SignalReceived(signal.SIGTERM),
             {"stopping_is_urgent": True},
-            id="a second stop signal is urgent, the first one's time stays",
+            id="a second stop signal is urgent and keeps the first one's time",
         ),
         pytest.param(
             but(NEW, stopping_signalled_at=99.1, stopping_stop_at=99.1),
@@ -133,7 +133,7 @@ def test_an_event_changes_what_it_is_about(event: Event, expected: dict[str, Any
             but(NEW, stopping_signalled_at=97.0, stopping_stop_at=97.0, stopping_is_urgent=True),
             SignalReceived(signal.SIGTERM),
             {},
-            id="a third one changes nothing",
+            id="a third stop signal changes nothing",
         ),
         pytest.param(
             but(NEW, stopping_stop_at=90.0, stopping_failure="a thread ended"),
@@ -151,25 +151,25 @@ def test_an_event_changes_what_it_is_about(event: Event, expected: dict[str, Any
             but(NEW, lease_view=HELD, lease_last_renewed_at=99.0),
             LeaseReported(ANOTHERS),
             {"lease_view": ANOTHERS},
-            id="a lost lease leaves its last moment behind",
+            id="a lost lease keeps the time of its last renewal",
         ),
         pytest.param(
             but(NEW, stopping_steps_down_until=130.0),
             LeaseReported(ANOTHERS),
             {"lease_view": ANOTHERS, "stopping_steps_down_until": None},
-            id="a step-down ends when another leads",
+            id="a step-down ends when another replica leads",
         ),
         pytest.param(
             but(NEW, stopping_steps_down_until=130.0),
             LeaseReported(HELD),
             {"lease_view": HELD, "lease_last_renewed_at": 99.0},
-            id="not by what we hold ourselves",
+            id="a step-down does not end by our own lease",
         ),
         pytest.param(
             but(NEW, configuration_problem="line 3"),
             ConfigurationRead(EDITED),
             {"configuration_renderings": EDITED, "configuration_problem": ""},
-            id="a mended input ends its problem",
+            id="a valid input ends the problem of an invalid one",
         ),
         pytest.param(
             but(NEW, promotion_cools_until=400.0, promotion_failures=6),
@@ -181,13 +181,13 @@ def test_an_event_changes_what_it_is_about(event: Event, expected: dict[str, Any
             but(NEW, promotion_cools_until=400.0),
             ConfigurationRead(NEW.configuration.renderings),
             {},
-            id="inputs that render as before do not",
+            id="inputs that render as before do not end a cool-down",
         ),
         pytest.param(
             but(NEW, promotion_cools_until=400.0),
             SignalReceived(signal.SIGHUP),
             {"pending_configuration": True, "promotion_cools_until": 0.0},
-            id="nor does a cool-down outlast one who asks to try again",
+            id="SIGHUP ends a cool-down",
         ),
         pytest.param(
             but(NEW, configuration_loading=STARTED),
@@ -196,31 +196,31 @@ def test_an_event_changes_what_it_is_about(event: Event, expected: dict[str, Any
                 "configuration_loading": NEW.configuration.loading,
                 "configuration_failed_write": FailedWrite("disk full", Role.LEADER, 100.0),
             },
-            id="what could not be written cannot be loaded",
+            id="a rendering that could not be written cannot be loaded",
         ),
         pytest.param(
             but(NEW, web_pid=7, web_started_at=99.0, web_failures=2),
             WebExited(1),
             {"web_pid": None, "web_exited_at": 100.0, "web_failures": 3},
-            id="a web server that dies soon adds to its failures",
+            id="a web server that exits soon adds to its failures",
         ),
         pytest.param(
             but(NEW, web_pid=7, web_started_at=60.0, web_failures=5),
             WebExited(1),
             {"web_pid": None, "web_exited_at": 100.0, "web_failures": 1},
-            id="one that had lasted starts from the beginning",
+            id="a web server that ran for long restarts the count of failures",
         ),
     ],
 )
-def test_an_event_meets_what_was_known(
+def test_effect_of_an_event_depends_on_the_observation(
     before: Observation, event: Event, expected: dict[str, Any]
 ) -> None:
-    """What is known already decides what an event means."""
+    """What is already observed decides the effect of an event."""
     assert changes(before, fold(before, event, 100.0, POLICY)) == expected
 
 
-def test_what_prometheus_says_reaches_the_loading() -> None:
-    """Evidence and answers are folded into what is known to be in force."""
+def test_evidence_and_answers_change_the_loading() -> None:
+    """Evidence and the answer to a reload request confirm the written rendering."""
     before = but(NEW, configuration_loading=loaded_rendering.reload_sent(WRITTEN, 100.0))
     evidence = Evidence("i", True, True, 5.0, 101.0)  # noqa: FBT003
     seen = fold(before, LoadedObserved(evidence), 101.0, POLICY)
@@ -232,22 +232,28 @@ def test_what_prometheus_says_reaches_the_loading() -> None:
 @pytest.mark.parametrize(
     ("observation", "may_write"),
     [
-        pytest.param(NEW, False, id="a follower may not"),
+        pytest.param(NEW, False, id="a follower may not write"),
         pytest.param(
-            but(NEW, configuration_loading=STARTED), True, id="from before the rename it may"
+            but(NEW, configuration_loading=STARTED),
+            True,
+            id="a leader rendering counts from before its rename",
         ),
         pytest.param(
-            but(NEW, configuration_loading=WRITTEN, child_status=0), False, id="the dead may not"
+            but(NEW, configuration_loading=WRITTEN, child_status=0),
+            False,
+            id="a dead Prometheus may not write",
         ),
     ],
 )
-def test_a_possible_writer(observation: Observation, *, may_write: bool) -> None:
-    """A living Prometheus that may have the leader's part is one."""
+def test_possible_writer_may_have_loaded_the_leader_rendering(
+    observation: Observation, *, may_write: bool
+) -> None:
+    """A running Prometheus that may have loaded the leader rendering is a possible writer."""
     assert observation.writer.may_write is may_write
 
 
-def test_a_decision_is_remembered_with_its_time() -> None:
-    """A new role counts from now, the same one from before; one look's orders are forgotten."""
+def test_new_role_is_stored_with_its_time() -> None:
+    """A new role counts from now, an unchanged one from before; pending orders are cleared."""
     asked = but(NEW, pending_configuration=True, pending_signals=(3,))
     led = fold(asked, decided(role=Role.LEADER), 100.0, POLICY)
     assert (led.role, led.role_since) == (Role.LEADER, 100.0)
@@ -265,7 +271,7 @@ def test_a_decision_is_remembered_with_its_time() -> None:
                 "configuration_failed_write": FailedWrite(),
                 "safe_since": None,
             },
-            id="what is to be written may be loaded, and is not held to the last try",
+            id="a write counts as possibly loaded and clears the last failed write",
         ),
         pytest.param(
             ReloadPrometheus("f"),
@@ -274,23 +280,23 @@ def test_a_decision_is_remembered_with_its_time() -> None:
                     NEW.configuration.loading, 100.0
                 )
             },
-            id="a reload was sent",
+            id="a reload has been sent",
         ),
         pytest.param(ArmSwitch(108.0), {"fencing_switch_at": 108.0}, id="the switch is armed"),
         pytest.param(
             SignalPrometheus(signal.SIGKILL), {"child_killed_at": 100.0}, id="it was killed"
         ),
-        pytest.param(StopWeb(), {"web_stopped_at": 100.0}, id="the web server was ended"),
+        pytest.param(StopWeb(), {"web_stopped_at": 100.0}, id="the web server has been stopped"),
     ],
 )
-def test_what_is_decided_is_known_at_once(action: Action, expected: dict[str, Any]) -> None:
-    """Each action changes these fields and no other, before it is performed."""
+def test_decided_action_changes_only_its_fields(action: Action, expected: dict[str, Any]) -> None:
+    """Each decided action changes these fields and no others, before it is performed."""
     before = but(NEW, configuration_failed_write=FailedWrite("disk full", Role.LEADER, 99.0))
     assert changes(before, fold(before, decided(action), 100.0, POLICY)) == expected
 
 
-def test_safe_is_since_it_cannot_write() -> None:
-    """The moment stays while nothing is written, and is gone while it may be."""
+def test_safe_since_is_when_prometheus_could_last_not_write() -> None:
+    """``safe_since`` stays while Prometheus cannot write, and is None while it may."""
     o = fold(but(NEW, safe_since=None), decided(), 100.0, POLICY)
     safe = fold(o, decided(), 101.0, POLICY)
     assert safe.safe_since == 100.0
@@ -302,26 +308,29 @@ def test_safe_is_since_it_cannot_write() -> None:
     ("loading", "now", "failures"),
     [
         pytest.param(
-            loaded_rendering.started_with(LEADER, 60.0), 100.0, 3, id="not before it has loaded"
+            loaded_rendering.started_with(LEADER, 60.0),
+            100.0,
+            3,
+            id="not before the leader rendering is loaded",
         ),
         pytest.param(
             replace(loaded_rendering.started_with(LEADER, 60.0), outcome=Outcome.LOADED),
             80.0,
             3,
-            id="nor after a short while",
+            id="not after a short time",
         ),
         pytest.param(
             replace(loaded_rendering.started_with(LEADER, 60.0), outcome=Outcome.LOADED),
             100.0,
             0,
-            id="a promotion that has lasted is forgiven the failed ones before",
+            id="after half a minute as leader",
         ),
     ],
 )
-def test_failed_promotions_are_forgotten(
+def test_failed_promotions_are_forgotten_after_a_lasting_one(
     loading: loaded_rendering.LoadState, now: float, failures: int
 ) -> None:
-    """Only a leader that has been one for half a minute starts from the beginning."""
+    """The count of failed promotions is reset after half a minute as a confirmed leader."""
     leading = but(
         NEW, role=Role.LEADER, role_since=60.0, configuration_loading=loading, promotion_failures=3
     )
@@ -330,15 +339,18 @@ def test_failed_promotions_are_forgotten(
 
 
 @pytest.mark.parametrize(("until_at", "stays"), [(150.0, True), (99.0, False)])
-def test_who_keeps_out_already_is_not_made_to_step_down_again(until_at: float, stays: bool) -> None:
-    """SIGUSR1 then says that the file has changed: perhaps it is to keep out no longer."""
+def test_paused_replica_does_not_step_down_again(until_at: float, stays: bool) -> None:
+    """If SIGUSR1 arrives during a pause, the file is read again, and no new step-down begins.
+
+    The signal then means that the file has changed: perhaps the pause is over.
+    """
     paused = but(NEW, stopping_pause=Pause(until_at, 1e9))
     after = fold(paused, SignalReceived(signal.SIGUSR1), 100.0, POLICY)
     assert after.pending.pause
     assert (after.stopping.steps_down_until is None) is stays
 
 
-# --- files beside the configuration ---------------------------------------------------------------
+# --- rule files beside the configuration ----------------------------------------------------------
 
 BAD = ReloadAnswered("l", 101.0, 500, "group x: no")
 SEEN = Evidence("i", writes_remotely=True, is_successful=True, success_time=1.0, asked_at=100.5)
@@ -353,7 +365,7 @@ LED = but(
 def after(
     o: Observation, *happened: Event | ReloadPrometheus | WriteRendering, now: float = 102.0
 ) -> Observation:
-    """Return it with events, and actions that are decided, taken in."""
+    """Return the observation after these events and decided actions."""
     for each in happened:
         if isinstance(each, ReloadPrometheus | WriteRendering):
             o = fold(o, decided(each, role=o.role), now, POLICY)
@@ -367,8 +379,8 @@ def after(
     [BAD, LoadedObserved(replace(SEEN, is_successful=False, asked_at=101.5))],
     ids=["by answer", "by metrics"],
 )
-def test_a_refusal_of_changed_files_is_not_the_configurations(refusal: Event) -> None:
-    """It is about them, and only about them."""
+def test_refusal_of_changed_files_is_not_one_of_the_configuration(refusal: Event) -> None:
+    """If changed files cause the refusal, the configuration stays loaded and is not rejected."""
     wants = after(LED, ReloadWanted(1, has_changed_files=True), now=100.0)
     o = after(wants, LoadedObserved(SEEN), ReloadPrometheus("l"), refusal)
     assert o.reload.verdict is Verdict.REFUSED
@@ -381,8 +393,8 @@ def test_a_refusal_of_changed_files_is_not_the_configurations(refusal: Event) ->
     [BAD, LoadedObserved(replace(SEEN, is_successful=False, asked_at=101.5))],
     ids=["by answer", "by metrics"],
 )
-def test_a_refusal_beside_a_configuration_is_ambiguous(refusal: Event) -> None:
-    """A rendering that is not known to be in force may be the reason as well."""
+def test_refusal_with_an_unconfirmed_configuration_is_ambiguous(refusal: Event) -> None:
+    """If a rendering is not confirmed, a refusal may be due to it or to the changed files."""
     edited = EDITED.leader
     pending = after(LED, WriteRendering(edited), RenderingWritten(edited), now=99.5)
     for before, is_ambiguous in ((pending, True), (LED, False)):
@@ -394,23 +406,23 @@ def test_a_refusal_beside_a_configuration_is_ambiguous(refusal: Event) -> None:
     assert not again.reload.is_ambiguous
 
 
-def test_a_refusal_without_changed_files_is_the_configurations() -> None:
-    """Somebody only asked for a reload."""
+def test_refusal_without_changed_files_is_one_of_the_configuration() -> None:
+    """If a reload was requested without changed files, its refusal is one of the configuration."""
     o = after(LED, ReloadWanted(1, has_changed_files=False), now=100.0)
     o = after(o, LoadedObserved(SEEN), ReloadPrometheus("l"), BAD)
     assert o.reload.verdict is Verdict.REFUSED
     assert o.configuration.loading.outcome is Outcome.REFUSED
 
 
-def test_a_reload_under_way_counts_for_what_it_has_read() -> None:
-    """A rendering that is not confirmed yet makes a request wait for two successes."""
+def test_request_during_a_reload_needs_two_successes() -> None:
+    """While a rendering is not confirmed, a requested reload needs two successes, otherwise one."""
     pending = after(but(NEW, configuration_loading=WRITTEN), ReloadPrometheus("l"))
     assert after(pending, ReloadWanted(1, has_changed_files=True)).reload.successes == 2
     assert after(LED, ReloadWanted(1, has_changed_files=True)).reload.successes == 1
 
 
-def test_evidence_is_wanted_while_a_reload_is_waited_for() -> None:
-    """Also where nothing else is to be learned."""
+def test_evidence_is_wanted_while_a_reload_is_pending() -> None:
+    """Evidence is wanted while a requested reload is pending, also if everything else is known."""
     known = but(
         LED, configuration_loading=replace(LED.configuration.loading, shown_hashes={"l": "i"})
     )
@@ -418,8 +430,8 @@ def test_evidence_is_wanted_while_a_reload_is_waited_for() -> None:
     assert after(known, ReloadWanted(1, has_changed_files=True)).wants_evidence
 
 
-def test_feeds_and_queue_are_known_by_their_last_report() -> None:
-    """One state for each file, and one for the queue."""
+def test_feeds_and_queue_have_their_last_report() -> None:
+    """The observation has the last report of each feed's file, and that of the queue."""
     first, second = {"file": "/t.json", "groups": 1}, {"file": "/r.yml", "groups": 3}
     newer, queue = {**first, "groups": 2}, {"queue": "q", "is_connected": True}
     o = after(NEW, *(FeedReported(state) for state in (first, second, newer)))

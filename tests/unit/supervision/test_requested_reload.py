@@ -1,4 +1,4 @@
-"""A reload that is asked for: when it is asked for, and what counts as its outcome."""
+"""A requested reload: when it is sent, and what counts as its outcome."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def wanted(
 
 
 def sent(*, is_reloading: bool = False) -> RequestedReload:
-    """Return the state after a request, a look and the reload."""
+    """Return the state after a request, an observation of Prometheus, and the reload."""
     seen = reloads.observed(wanted(is_reloading=is_reloading), OLD)
     return reloads.sent(seen, NOW + 0.3)
 
 
 def answer(status: int, sent_at: float = NOW + 0.3) -> ReloadAnswered:
-    """Return an answer to our request."""
+    """Return an answer to our reload request."""
     return ReloadAnswered("f", sent_at, status, "" if status == 200 else "no")
 
 
-def test_at_first_nothing_is_wanted() -> None:
-    """Without a request there is nothing to do, to tell or to excuse."""
+def test_without_a_request_nothing_happens() -> None:
+    """Without a request, nothing is due or reported, and evidence and answers are ignored."""
     state = RequestedReload()
     assert not state.is_pending
     assert not state.has_news
@@ -52,8 +52,8 @@ def test_at_first_nothing_is_wanted() -> None:
     assert reloads.observed(state, NEW) == reloads.answered(state, answer(500)) == state
 
 
-def test_it_waits_until_a_burst_is_over_and_for_a_look() -> None:
-    """It is due when nothing has followed for a moment, after a look at what was before."""
+def test_reload_waits_for_a_quiet_time_and_for_evidence() -> None:
+    """A reload is due after a quiet time and an observation, or after a longer time without one."""
     state = wanted()
     assert reloads.due_at(state) == NOW + QUIET_S
     assert not reloads.is_due(reloads.observed(state, OLD), NOW + QUIET_S / 2, 10.0)
@@ -62,8 +62,8 @@ def test_it_waits_until_a_burst_is_over_and_for_a_look() -> None:
     assert reloads.is_due(state, NOW + LOOK_S, 10.0)
 
 
-def test_a_burst_that_goes_on_does_not_put_it_off_for_ever() -> None:
-    """Requests that follow each other closely share one reload, soon."""
+def test_long_burst_of_requests_does_not_delay_the_reload_for_ever() -> None:
+    """Requests in close succession share one reload, which is due after a limited time."""
     state = wanted()
     for number in range(2, 25):
         state = wanted(state, number, NOW + 0.1 * (number - 1))
@@ -75,65 +75,68 @@ def test_a_burst_that_goes_on_does_not_put_it_off_for_ever() -> None:
     ("status", "verdict"),
     [(200, Verdict.LOADED), (500, Verdict.REFUSED), (403, None), (0, None)],
 )
-def test_the_answer_to_our_request_is_the_verdict(status: int, verdict: Verdict | None) -> None:
-    """200 and 500 say what became of it; no answer says nothing."""
+def test_answer_to_our_request_is_the_verdict(status: int, verdict: Verdict | None) -> None:
+    """Status 200 and 500 are verdicts; 403 and no answer are not."""
     state = reloads.answered(sent(), answer(status))
     assert state.verdict is verdict
     assert state.has_news is (verdict is not None)
 
 
-def test_an_answer_to_an_older_request_says_nothing() -> None:
-    """What was sent before the change has read what was there before."""
+def test_answer_to_an_older_request_is_ignored() -> None:
+    """An answer to a request from before the change is ignored: it concerns the old files."""
     assert reloads.answered(sent(), answer(200, NOW - 0.1)).is_pending
 
 
-def test_a_time_of_success_that_moves_on_confirms() -> None:
-    """After a look since the change, the next success is its own."""
+def test_later_success_time_confirms_the_reload() -> None:
+    """After evidence since the change, a later success time confirms the reload."""
     assert reloads.observed(sent(), NEW).verdict is Verdict.LOADED
     assert reloads.observed(sent(), replace(OLD, asked_at=NOW + 0.5)).is_pending
 
 
-def test_a_look_that_overlaps_the_reload_confirms_too() -> None:
-    """It may have been begun before the reload and yet show its success."""
+def test_evidence_that_overlaps_the_reload_confirms_it() -> None:
+    """Evidence that was requested just before the reload may already show its success."""
     assert reloads.observed(sent(), replace(NEW, asked_at=NOW + 0.2)).verdict is Verdict.LOADED
 
 
-def test_what_was_looked_at_before_the_change_says_nothing() -> None:
-    """Neither a success nor a failure from before counts."""
+def test_evidence_from_before_the_change_is_ignored() -> None:
+    """Neither a success nor a failure from before the change counts."""
     for early in (replace(NEW, asked_at=NOW - 1), replace(FAILED, asked_at=NOW - 1)):
         assert reloads.observed(sent(), early) == sent()
 
 
-def test_a_success_before_it_was_sent_is_somebody_elses() -> None:
-    """It is not taken for ours, and the look is renewed."""
+def test_success_before_the_reload_was_sent_does_not_count() -> None:
+    """A success before the reload was sent is another program's, and only updates the evidence."""
     state = reloads.observed(reloads.observed(wanted(), OLD), NEW)
     assert state.is_pending
     assert reloads.observed(reloads.sent(state, NOW + 0.6), NEW).is_pending
 
 
-def test_beside_a_reload_of_ours_two_have_to_succeed() -> None:
-    """The first may have read what was before the change."""
+def test_reload_beside_one_of_ours_needs_two_successes() -> None:
+    """If one of our reloads is in progress, two successes are needed.
+
+    The first one may be that of a reload that has read the files from before the change.
+    """
     state = reloads.observed(sent(is_reloading=True), NEW)
     assert state.is_pending
     newest = replace(NEW, success_time=3.0, asked_at=NOW + 0.7)
     assert reloads.observed(state, newest).verdict is Verdict.LOADED
 
 
-def test_a_request_during_a_reload_needs_one_more() -> None:
-    """What is under way for the first says nothing of the second."""
+def test_request_during_a_reload_needs_one_more_success() -> None:
+    """A reload in progress for the first request proves nothing about the second."""
     second = reloads.observed(wanted(sent(), 2, NOW + 0.35), replace(OLD, asked_at=NOW + 0.4))
     second = reloads.sent(second, NOW + 0.6)
     assert reloads.observed(second, replace(NEW, asked_at=NOW + 0.7)).is_pending
 
 
-def test_a_failure_since_the_look_refuses() -> None:
-    """The metrics turn bad: the reload did not succeed."""
+def test_failure_after_the_evidence_is_a_refusal() -> None:
+    """If the metrics change from success to failure, the reload was refused."""
     state = reloads.observed(sent(), FAILED)
     assert (state.verdict, state.may_explain_refusal) == (Verdict.REFUSED, True)
 
 
-def test_it_is_asked_again_and_given_up_at_last() -> None:
-    """Unanswered it is repeated, for a while; then whoever asked is told so."""
+def test_unanswered_reload_is_repeated_then_given_up() -> None:
+    """A reload without an outcome is repeated, and is unconfirmed after its time limit."""
     state = sent()
     assert not reloads.is_due(state, NOW + 5.0, 10.0)
     assert reloads.is_due(state, NOW + 10.3, 10.0)
@@ -143,24 +146,27 @@ def test_it_is_asked_again_and_given_up_at_last() -> None:
     assert reloads.given_up(state).verdict is Verdict.UNCONFIRMED
 
 
-def test_one_that_nobody_can_look_at_is_asked_once() -> None:
-    """A Prometheus whose password is not known, say, is not reloaded again and again."""
+def test_reload_without_evidence_is_sent_once() -> None:
+    """If Prometheus can be neither observed nor answers, it is reloaded once.
+
+    For example, its password is not known.
+    """
     blind = reloads.sent(wanted(), NOW + LOOK_S)
     assert not reloads.is_due(blind, NOW + 30, 10.0)
     answered = reloads.answered(blind, answer(403, NOW + LOOK_S))
     assert reloads.is_due(answered, NOW + 30, 10.0)
 
 
-def test_what_failed_before_and_still_fails_has_refused() -> None:
-    """Its metrics could not turn, so that time had to tell."""
+def test_reload_that_failed_before_and_after_is_refused() -> None:
+    """If the metrics showed a failure before and still do, the reload is refused when given up."""
     state = reloads.sent(reloads.observed(wanted(), FAILED), NOW + 0.6)
     state = reloads.observed(state, replace(FAILED, asked_at=NOW + 1))
     assert state.is_pending
     assert reloads.given_up(state).verdict is Verdict.REFUSED
 
 
-def test_changed_files_excuse_the_configuration_until_they_are_as_they_were() -> None:
-    """Refused, they do so while those from before are put back and loaded, and no longer."""
+def test_changed_files_may_explain_a_refusal_until_restored() -> None:
+    """Refused files may explain a refusal until the old ones are put back and reloaded."""
     refused = reloads.answered(sent(), answer(500))
     back = wanted(refused, 2, NOW + 1, has_changes=False)
     assert refused.may_explain_refusal
@@ -171,21 +177,21 @@ def test_changed_files_excuse_the_configuration_until_they_are_as_they_were() ->
         assert not answered.may_explain_refusal
 
 
-def test_files_that_are_still_changed_excuse_it_still() -> None:
-    """Somebody else asks for a reload before those from before are back."""
+def test_files_that_are_still_changed_may_explain_a_refusal() -> None:
+    """A reload that another program requests does not end this; its success does."""
     refused = reloads.answered(sent(), answer(500))
     mere = reloads.sent(wanted(refused, 2, NOW + 1), NOW + 1.3)
     assert reloads.answered(mere, answer(500, NOW + 1.3)).may_explain_refusal
     assert not reloads.answered(mere, answer(200, NOW + 1.3)).may_explain_refusal
 
 
-def test_a_reload_that_is_given_up_excuses_nothing() -> None:
-    """Nothing is known of it, neither good nor bad."""
+def test_unconfirmed_reload_explains_no_refusal() -> None:
+    """A reload that is given up has no known outcome, and explains no refusal."""
     assert not reloads.given_up(sent()).may_explain_refusal
 
 
-def test_a_mere_reload_excuses_nothing() -> None:
-    """Somebody asks for one: with nothing else under way a refusal is its own."""
+def test_reload_without_changed_files_explains_no_refusal() -> None:
+    """A reload without changed files explains no refusal, except beside one that has them."""
     assert not wanted(has_changes=False).may_explain_refusal
     taken_over = wanted(wanted(), 2, has_changes=False)
     assert taken_over.may_explain_refusal
@@ -193,8 +199,8 @@ def test_a_mere_reload_excuses_nothing() -> None:
     assert not reloads.answered(taken_over, answer(500)).may_explain_refusal
 
 
-def test_told_once_is_enough() -> None:
-    """After the news there is none."""
+def test_verdict_is_sent_once() -> None:
+    """After the verdict has been sent, there is none to send."""
     state = reloads.answered(sent(), answer(200))
     assert state.has_news
     assert not reloads.verdict_sent(state).has_news

@@ -1,4 +1,4 @@
-"""One turn of the loop: what it has done itself is told in the same turn."""
+"""One turn of the loop: its own actions are in the snapshot of the same turn."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from wrapper.supervision.supervisor import InitialState, Supervisor
 
 
 class Turn:
-    """A supervisor with a real performer, stopped when it has published once."""
+    """A supervisor with a real performer, which stops after its first snapshot."""
 
     def __init__(self, output: Path, **parts: Any) -> None:
         none: dict[str, Any] = dict.fromkeys(field.name for field in fields(PerformerParts))
@@ -37,13 +37,16 @@ class Turn:
         self.supervisor = Supervisor(initial, events, self.performer, snapshots)
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Take the snapshot; enough has been seen."""
+        """Keep the snapshot, and end the loop."""
         self.snapshots.append(snapshot)
         self.performer.exit_status = 0
 
 
-def test_that_a_rendering_may_be_loaded_is_known_before_it_can_be(tmp_path: Path) -> None:
-    """Were the supervisor to hang in the middle of the turn, it would know of a possible writer."""
+def test_possible_writer_is_known_before_the_file_is_written(tmp_path: Path) -> None:
+    """Before the switch is armed and the file is written, the observation has a possible writer.
+
+    This also holds if the supervisor hangs in the middle of the turn.
+    """
     turn, perform = Turn(tmp_path / "prometheus.yml"), Performer.perform
     known = []
 
@@ -56,8 +59,8 @@ def test_that_a_rendering_may_be_loaded_is_known_before_it_can_be(tmp_path: Path
     assert known == [(ArmSwitch, True), (WriteRendering, True)]
 
 
-def test_a_web_server_is_known_in_the_turn_that_starts_it(tmp_path: Path) -> None:
-    """It is not started a second time, however soon the next turn comes."""
+def test_started_web_server_is_known_in_the_same_turn(tmp_path: Path) -> None:
+    """A web server is known in the turn that starts it, so that it is not started twice."""
     turn = Turn(tmp_path / "prometheus.yml", start_web=lambda: Popen(["true"], process_group=0))
     turn.supervisor._observation = but(turn.supervisor._observation, web_pid=None)
     turn.supervisor.run()
@@ -65,8 +68,8 @@ def test_a_web_server_is_known_in_the_turn_that_starts_it(tmp_path: Path) -> Non
     turn.performer.leave_nothing()
 
 
-def test_a_possible_writer_is_told_in_the_turn_that_orders_the_write(tmp_path: Path) -> None:
-    """The leader rendering may be loaded from this turn on: no snapshot says otherwise."""
+def test_snapshot_shows_a_possible_writer_in_the_turn_of_the_write(tmp_path: Path) -> None:
+    """From the turn that orders the write, the snapshot shows a possible writer."""
     turn = Turn(tmp_path / "prometheus.yml")
     turn.supervisor.run()
     [snapshot] = turn.snapshots

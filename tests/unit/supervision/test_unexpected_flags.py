@@ -1,4 +1,4 @@
-"""Flags of a running Prometheus that the start could not see are told."""
+"""Flags of a running Prometheus that contradict what this program expects are logged."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ NEW = {"agent": "false", "config.auto-reload-interval": "30s", "enable-feature":
         pytest.param({"enable-feature": "agent"}, [], id="the feature before 3.0"),
     ],
 )
-def test_what_defeats_an_expectation_is_told(flags: dict[str, str], told: list[str]) -> None:
-    """One line for each, in plain words."""
+def test_flag_that_contradicts_an_expectation_is_logged(
+    flags: dict[str, str], told: list[str]
+) -> None:
+    """Each flag that contradicts an expectation leads to one line."""
     lines = list(unexpected_flags(flags, may_reload=False))
     assert [line.split()[1] for line in lines] == told
 
 
-def test_who_reloads_does_not_matter_to_a_plain_prometheus() -> None:
-    """It reads its own file, and no rules are fetched."""
+def test_own_reloads_of_a_plain_prometheus_are_expected() -> None:
+    """If Prometheus reads its own file and no rules are fetched, its own reloads are expected."""
     assert not list(unexpected_flags(NEW | {"config.auto-reload": "true"}, may_reload=True))

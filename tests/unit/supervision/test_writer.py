@@ -1,4 +1,4 @@
-"""What decides asks a Writer, and nothing of the file behind it: another one is judged as well."""
+"""The plan depends on the interface Writer only, not on the file behind it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.unit.supervision.test_plan import (
     decide,
     stopping,
 )
-from tests.unit.supervision.test_snapshot_builder import told
+from tests.unit.supervision.test_snapshot_builder import snapshot_of
 from wrapper.election.pod_label_state import PodLabel
 from wrapper.model.actions import (
     ArmSwitch,
@@ -37,7 +37,7 @@ from wrapper.supervision.writer import Writer
 
 @dataclass(frozen=True)
 class Other:
-    """A Writer that is no file; what is known of the file says the opposite in each test."""
+    """A Writer that is no file; in each test, the state of the file is the opposite."""
 
     may_write: bool = False
     safe_since: float | None = 50.0
@@ -47,7 +47,7 @@ class Other:
     closing_problem: str = ""
 
     def opening_problem(self, _policy: Policy, _now: float) -> str:
-        """Return what it was given."""
+        """Return the failure that was set."""
         return self.failure
 
 
@@ -56,30 +56,30 @@ WRITING = Other(may_write=True, safe_since=None, is_open=True)
 
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> Given:
-    """Give every observation a Writer."""
+    """Give a function that replaces the Writer of every observation."""
     return Given(monkeypatch)
 
 
 @dataclass
 class Given:
-    """Puts a Writer in the place of the file."""
+    """Replaces the Writer of every observation."""
 
     monkeypatch: pytest.MonkeyPatch
 
     def __call__(self, writer: Writer) -> None:
-        """Put it there."""
+        """Replace the Writer."""
         for name in ("writer", "rendered_file"):
             self.monkeypatch.setattr(Observation, name, property(lambda _o: writer))
 
 
 def kills(o: Observation, now: float = NOW) -> list[str]:
-    """Return why Prometheus is killed."""
+    """Return the reasons for which Prometheus is killed."""
     actions = [a for a in decide(o, now=now).actions if isinstance(a, SignalPrometheus)]
     return [action.reason for action in actions if action.number == signal.SIGKILL]
 
 
-def test_a_writer_that_is_not_known_to_be_closed_is_killed_at_the_last_moment(given: Given) -> None:
-    """Whatever Prometheus has in force."""
+def test_writer_that_may_write_is_killed_at_the_last_moment(given: Given) -> None:
+    """At the last moment, Prometheus is killed if the Writer may write, whatever is in force."""
     given(WRITING)
     assert kills(but(DEMOTED, fencing_switch_at=101.2, lease_last_renewed_at=92.0), now=101.2)
     given(Other())
@@ -87,26 +87,26 @@ def test_a_writer_that_is_not_known_to_be_closed_is_killed_at_the_last_moment(gi
     assert DisarmSwitch() in decide(LOST_DEMOTING, now=101.2).actions
 
 
-def test_one_that_cannot_be_closed_is_killed_at_once(given: Given) -> None:
-    """With its own words; not while it is to be open."""
+def test_writer_that_cannot_be_closed_is_killed_at_once(given: Given) -> None:
+    """A Writer with a closing problem is killed at once, unless it should be open."""
     given(Other(may_write=True, safe_since=None, closing_problem="it hangs"))
     assert kills(LOST_DEMOTING) == ["it hangs"]
     assert kills(LEADING) == []
 
 
 @pytest.mark.parametrize(("would_write", "arms"), [(True, True), (False, False)])
-def test_the_switch_is_armed_before_one_is_opened(
+def test_switch_is_armed_before_a_writer_is_opened(
     given: Given, *, would_write: bool, arms: bool
 ) -> None:
-    """Where there is anything to open."""
+    """A promotion arms the switch first, if the Writer would write."""
     given(Other(would_write=would_write))
     actions = decide(CHOSEN).actions
     assert isinstance(actions[-1], WriteRendering)
     assert isinstance(actions[0], ArmSwitch) is arms
 
 
-def test_the_lease_is_given_back_only_when_it_is_closed(given: Given) -> None:
-    """And the release waits for the label from then on."""
+def test_lease_is_released_only_when_the_writer_is_closed(given: Given) -> None:
+    """The lease is held until the Writer is closed and the pod label is no longer being changed."""
     o = but(DEMOTED, stopping_steps_down_until=NOW + 30.0)
     given(WRITING)
     assert decide(o).stance is Stance.HOLD
@@ -116,8 +116,8 @@ def test_the_lease_is_given_back_only_when_it_is_closed(given: Given) -> None:
     assert decide(but(o, label=PodLabel(wanted=False, is_in_flight=True))).stance is Stance.HOLD
 
 
-def test_a_promotion_that_cannot_open_it_is_given_up(given: Given) -> None:
-    """The reason is its own; a follower's is another matter."""
+def test_promotion_is_given_up_if_the_writer_cannot_be_opened(given: Given) -> None:
+    """A promotion is given up with the Writer's problem; a follower's Writer does not matter."""
     given(Other(failure="no room"))
     decided = decide(PROMOTING)
     assert (decided.role, decided.cause) == (Role.FOLLOWER, Cause.PROMOTION_FAILED)
@@ -125,8 +125,8 @@ def test_a_promotion_that_cannot_open_it_is_given_up(given: Given) -> None:
     assert decide(CHOSEN).role is Role.LEADER
 
 
-def test_prometheus_is_stopped_only_when_it_is_closed(given: Given) -> None:
-    """What it has to say is said by then."""
+def test_prometheus_is_stopped_only_when_the_writer_is_closed(given: Given) -> None:
+    """Prometheus is terminated only after the Writer is closed, so that it has sent everything."""
     o = stopping(but(DEMOTED, lease_view=LeaseView(), fencing_switch_at=None))
     given(WRITING)
     assert TERMINATE not in decide(o).actions
@@ -134,8 +134,8 @@ def test_prometheus_is_stopped_only_when_it_is_closed(given: Given) -> None:
     assert TERMINATE in decide(o).actions
 
 
-def test_the_label_says_that_it_is_open(given: Given) -> None:
-    """Not that it is to be."""
+def test_pod_label_is_set_only_when_the_writer_is_open(given: Given) -> None:
+    """The pod is labelled as leader when the Writer is open, not before."""
     o = but(LEADING, label=PodLabel(is_on=False, wanted=False, again_at=NOW + 30.0))
     given(Other())
     assert LabelPod(is_on=True) not in decide(o).actions
@@ -143,9 +143,9 @@ def test_the_label_says_that_it_is_open(given: Given) -> None:
     assert LabelPod(is_on=True) in decide(o).actions
 
 
-def test_the_outside_is_told_of_it(given: Given) -> None:
-    """May it write."""
+def test_snapshot_shows_whether_the_writer_may_write(given: Given) -> None:
+    """The snapshot shows ``may_write`` of the Writer, not of the file."""
     given(WRITING)
-    assert told(DEMOTED).may_write
+    assert snapshot_of(DEMOTED).may_write
     given(Other())
-    assert not told(but(PROMOTING, role=Role.FOLLOWER)).may_write
+    assert not snapshot_of(but(PROMOTING, role=Role.FOLLOWER)).may_write
