@@ -1,4 +1,4 @@
-"""Records and Lease objects, the errors in words, and where the API server is."""
+"""Lease objects and their records, error messages, and the choice of the API server."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ BARE: dict[str, Any] = {"kind": "Lease", "metadata": {"name": "prometheus"}}
 PLACE = ObjectPlace("prometheus", "monitoring", "https://api:6443", "/tokens/token")
 
 
-def test_a_record_is_written_in_the_fields_of_client_go() -> None:
-    """Whole seconds, texts of microseconds, and nothing else in the spec."""
+def test_record_is_written_in_the_fields_of_client_go() -> None:
+    """The spec has client-go's fields only: whole seconds, and times in microseconds."""
     assert lease_of(RECORD, BARE, "unused")["spec"] == {
         "holderIdentity": "a",
         "leaseDurationSeconds": 15,
@@ -38,25 +38,25 @@ def test_a_record_is_written_in_the_fields_of_client_go() -> None:
     }
 
 
-def test_a_record_comes_back_as_it_was_written() -> None:
-    """Object and back gives the same record, the incarnation included; the URL is not kept."""
+def test_record_is_read_as_it_was_written() -> None:
+    """A written record is read with the same content, except for its URL."""
     assert record_of(lease_of(replace(RECORD, url="http://x"), BARE, "unused")) == RECORD
 
 
-def test_a_release_names_an_empty_holder() -> None:
-    """As client-go releases: the holder is named and empty, the duration one second."""
+def test_release_has_an_empty_holder() -> None:
+    """As in client-go, a release has an empty holder and a duration of one second."""
     released = lease_of(LeaseRecord("", 0.4, THEN, THEN, 3, "pod-1"), BARE, "unused")
     assert released["spec"]["holderIdentity"] == ""
     assert released["spec"]["leaseDurationSeconds"] == 1
     assert record_of(released).incarnation == "pod-1"
 
 
-def test_a_record_without_incarnation_is_signed_by_the_lock() -> None:
-    """What we write always says who wrote it."""
+def test_record_without_incarnation_gets_that_of_the_lock() -> None:
+    """A record without an incarnation is written with that of the lock."""
     assert record_of(lease_of(replace(RECORD, incarnation=None), BARE, "p")).incarnation == "p"
 
 
-def test_what_others_keep_on_the_object_stays() -> None:
+def test_other_content_of_the_object_is_kept() -> None:
     """Labels, annotations, owners and unknown fields of the spec are written back."""
     metadata = {"labels": {"l": "1"}, "annotations": {"x": "y"}, "ownerReferences": [{"uid": "u"}]}
     base = {"metadata": metadata, "spec": {"strategy": "OldestEmulationVersion"}}
@@ -70,8 +70,11 @@ def test_what_others_keep_on_the_object_stays() -> None:
 
 
 @pytest.mark.parametrize("key", ["holderIdentity", "acquireTime"])
-def test_an_annotation_of_another_record_counts_for_nothing(key: str) -> None:
-    """client-go keeps our annotation when it takes the lease over: it is not its own then."""
+def test_annotation_of_another_record_is_ignored(key: str) -> None:
+    """Our annotation is ignored if its record is not that of the spec.
+
+    client-go keeps the annotation when it takes the lease over.
+    """
     lease = lease_of(RECORD, BARE, "unused")
     lease["spec"][key] = "another"
     assert record_of(lease).incarnation is None
@@ -100,16 +103,16 @@ ODD: dict[str, Any] = {
     "text",
     ["", "{", "[]", "null", '"pod"', "{}", '{"holder": "a"}', DEEP, '{"a":' + DEEP, "9" * 5000],
 )
-def test_a_malformed_annotation_counts_for_nothing(text: str) -> None:
-    """Whatever stands in the annotation, reading the record does not fail."""
+def test_malformed_annotation_is_ignored(text: str) -> None:
+    """Reading a record succeeds with any content of the annotation."""
     lease = lease_of(RECORD, BARE, "unused")
     lease["metadata"]["annotations"][INCARNATION] = text
     assert record_of(lease) == replace(RECORD, incarnation=None)
 
 
 @pytest.mark.parametrize("incarnation", [None, 7, [], {}, json.loads("[" * 200 + "]" * 200), ""])
-def test_an_incarnation_is_a_text(incarnation: Any) -> None:
-    """Signed for the right record, but by something that is no name: it counts for nothing."""
+def test_incarnation_that_is_no_text_is_ignored(incarnation: Any) -> None:
+    """An annotation for the right record is ignored if its incarnation is not a name."""
     lease = lease_of(RECORD, BARE, "unused")
     signed = {"incarnation": incarnation, "holder": RECORD.holder, "acquireTime": THEN}
     lease["metadata"]["annotations"][INCARNATION] = json.dumps(signed)
@@ -118,10 +121,10 @@ def test_an_incarnation_is_a_text(incarnation: Any) -> None:
 
 @pytest.mark.parametrize("value", ODD.values(), ids=ODD)
 @pytest.mark.parametrize("key", list(lease_of(RECORD, BARE, "unused")["spec"]))
-def test_whatever_stands_in_a_lease_is_data(key: str, value: Any) -> None:
-    """Any value in any field gives a record that is small and printable, and can be written over.
+def test_any_value_in_a_lease_can_be_read_and_replaced(key: str, value: Any) -> None:
+    """Any value in any field gives a small printable record, which can be overwritten.
 
-    Its other fields are as they were, and what else may be odd on the object is kept or replaced.
+    Other fields are unchanged, and other odd content of the object is kept or replaced.
     """
     lease = lease_of(RECORD, BARE, "unused")
     lease["spec"][key] = value
@@ -156,28 +159,28 @@ def test_whatever_stands_in_a_lease_is_data(key: str, value: Any) -> None:
         ("renewTime", "yesterday", "renew_time", "yesterday"),
     ],
 )
-def test_a_field_is_kept_within_its_bounds(
+def test_field_is_kept_within_its_bounds(
     key: str, value: Any, field: str, expected: object
 ) -> None:
-    """What is no value of its kind counts as missing; a changed renew time is a change."""
+    """A value of the wrong type counts as missing; a renew time of any form is kept."""
     lease = lease_of(RECORD, BARE, "unused")
     lease["spec"][key] = value
     assert getattr(record_of(lease), field) == expected
 
 
-def test_long_names_stay_apart() -> None:
-    """Two holders of 1 MB that differ at their ends are two, and neither is the cut name itself."""
+def test_long_names_stay_distinct() -> None:
+    """Two holders of 1 MB with different ends are distinct, also after they are shortened."""
     holders = ["x" * 1_000_000 + end for end in "ab"]
     records = [record_of({"spec": {"holderIdentity": holder}}) for holder in holders]
     again = record_of({"spec": {"holderIdentity": records[0].holder}})
     assert records[0] != records[1]
-    assert again == records[0]  # so that a name of our own that was cut stays ours
+    assert again == records[0]  # so that a shortened name of our own is still recognised
 
 
 @pytest.mark.parametrize("key", ["metadata", "spec"])
 @pytest.mark.parametrize("value", ODD.values(), ids=ODD)
-def test_an_odd_object_is_a_lease_that_says_nothing(key: str, value: Any) -> None:
-    """Also where a whole part of it is something else."""
+def test_odd_object_is_read_as_an_empty_lease(key: str, value: Any) -> None:
+    """If metadata, spec or annotations have a wrong type, the lease is read as empty."""
     assert record_of({key: value}) == LeaseRecord()
     assert version_of({key: value}) is None
     assert record_of({"metadata": {"annotations": value}}) == LeaseRecord()
@@ -185,13 +188,13 @@ def test_an_odd_object_is_a_lease_that_says_nothing(key: str, value: Any) -> Non
 
 
 @pytest.mark.parametrize("spec", [{}, {"spec": None}, {"spec": {"holderIdentity": None}}])
-def test_a_lease_that_says_nothing_is_free(spec: dict[str, Any]) -> None:
-    """A Lease made by hand, without a spec, is one that nobody has held."""
+def test_empty_lease_is_free(spec: dict[str, Any]) -> None:
+    """A Lease without a spec or holder, e.g. one made by hand, is free."""
     assert record_of(BARE | spec) == LeaseRecord()
 
 
-def test_a_message_that_is_no_text_is_quoted_as_it_came() -> None:
-    """Of whatever kind it is, and however long."""
+def test_message_that_is_no_text_is_quoted_as_json() -> None:
+    """An error message of another type is quoted as JSON; each one is cut to 300 characters."""
     assert ApiAnswer(500, b'{"message": [1,\n2]}').message == '{"message": [1, 2]}'
     assert len(ApiAnswer(500, b'{"message": "%s"}' % (b"x" * 1_000_000)).message) == 300
 
@@ -206,8 +209,8 @@ MANY = b'{"a": [%b]}' % b",".join([b"{}"] * 600_000)
         pytest.param(MANY, id="many"),
     ],
 )
-def test_an_answer_that_is_no_object_says_nothing(body: bytes) -> None:
-    """However it is nested: its JSON is an empty object, and its words can be quoted."""
+def test_answer_that_is_no_object_is_empty(body: bytes) -> None:
+    """An answer that is no JSON object counts as empty; its message is short and printable."""
     answer = ApiAnswer(500, body)
     assert answer.json == {}
     assert answer.message.isprintable()
@@ -215,8 +218,10 @@ def test_an_answer_that_is_no_object_says_nothing(body: bytes) -> None:
     assert not answer.says_missing("leases")
 
 
-def said(status: int, reason: str = "", kind: str = "", message: str = "no luck") -> ApiAnswer:
-    """Return an answer as an API server words it."""
+def status_answer(
+    status: int, reason: str = "", kind: str = "", message: str = "no luck"
+) -> ApiAnswer:
+    """Return an answer in the form of an API server's."""
     body = {"kind": "Status", "reason": reason, "message": message, "details": {"kind": kind}}
     return ApiAnswer(status, json.dumps(body).encode())
 
@@ -224,13 +229,13 @@ def said(status: int, reason: str = "", kind: str = "", message: str = "no luck"
 @pytest.mark.parametrize(
     ("verb", "answer"),
     [
-        ("update", said(409, "Conflict")),
-        ("create", said(409, "AlreadyExists")),
-        ("update", said(404, "NotFound", "leases")),
+        ("update", status_answer(409, "Conflict")),
+        ("create", status_answer(409, "AlreadyExists")),
+        ("update", status_answer(404, "NotFound", "leases")),
     ],
 )
-def test_being_late_is_a_conflict(verb: str, answer: ApiAnswer) -> None:
-    """Another version, a lease that exists by now, one that has been deleted: read again."""
+def test_lost_race_is_a_conflict(verb: str, answer: ApiAnswer) -> None:
+    """A changed version, a lease that exists already and a deleted lease are conflicts."""
     assert isinstance(refusal(verb, answer, PLACE), LeaseConflict)
 
 
@@ -247,13 +252,13 @@ VERBS = "the verbs get, update, watch and create (create without resourceNames)"
     [
         (
             "get",
-            said(401),
+            status_answer(401),
             "unauthorized",
             ["https://api:6443", "/tokens/token", "(401)", "expired", "another cluster"],
         ),
         (
             "create",
-            said(403, message=FORBIDDEN),
+            status_answer(403, message=FORBIDDEN),
             "forbidden",
             [
                 (
@@ -265,7 +270,7 @@ VERBS = "the verbs get, update, watch and create (create without resourceNames)"
         ),
         (
             "watch",
-            said(403, message=FORBIDDEN),
+            status_answer(403, message=FORBIDDEN),
             "forbidden",
             [
                 (
@@ -277,7 +282,7 @@ VERBS = "the verbs get, update, watch and create (create without resourceNames)"
         ),
         (
             "create",
-            said(403, message="the namespace is being\n terminated"),
+            status_answer(403, message="the namespace is being\n terminated"),
             "forbidden",
             [
                 "https://api:6443",
@@ -289,7 +294,7 @@ VERBS = "the verbs get, update, watch and create (create without resourceNames)"
         ),
         (
             "create",
-            said(404, "NotFound", "namespaces"),
+            status_answer(404, "NotFound", "namespaces"),
             "namespace",
             ["the namespace monitoring does not exist: ", "--lease-namespace"],
         ),
@@ -301,20 +306,22 @@ VERBS = "the verbs get, update, watch and create (create without resourceNames)"
         ),
         (
             "get",
-            said(429),
+            status_answer(429),
             "throttled",
             ["https://api:6443", "(429)"],
         ),
-        ("get", said(503), "server", ["https://api:6443", "(503): no luck"]),
+        ("get", status_answer(503), "server", ["https://api:6443", "(503): no luck"]),
         (
             "update",
-            said(422, message="metadata.annotations: Too long: may not be more than 262144 bytes"),
+            status_answer(
+                422, message="metadata.annotations: Too long: may not be more than 262144 bytes"
+            ),
             "refused",
             ["(422): metadata.annotations: Too long", ": remove annotations of other programs"],
         ),
         (
             "update",
-            said(422),
+            status_answer(422),
             "refused",
             [
                 "https://api:6443",
@@ -326,10 +333,10 @@ VERBS = "the verbs get, update, watch and create (create without resourceNames)"
         ),
     ],
 )
-def test_each_refusal_says_what_to_do(
+def test_refusal_names_request_reason_and_remedy(
     verb: str, answer: ApiAnswer, reason: str, words: list[str]
 ) -> None:
-    """Every answer other than success names what was asked for, and has a reason for metrics."""
+    """Every refusal names the request and what to do, and has a reason for the metrics."""
     error = refusal(verb, answer, PLACE)
     assert isinstance(error, LeaseUnavailable)
     assert error.reason == reason
@@ -340,14 +347,14 @@ def test_each_refusal_says_what_to_do(
     ("text", "seconds"), [("3", 3.0), ("", 0.0), ("inf", 0.0), ("-1", 0.0), ("9" * 30, 60.0)]
 )
 def test_retry_after_is_bounded(text: str, seconds: float) -> None:
-    """Seconds count up to a minute; anything else counts for nothing."""
+    """Retry-After counts up to a minute; a value that is not a number of seconds is ignored."""
     error = refusal("get", ApiAnswer(429, b"", text), PLACE)
     assert isinstance(error, LeaseUnavailable)
     assert error.retry_after_s == seconds
 
 
 def caused_by(cause: BaseException) -> Exception:
-    """Return an error as libraries raise it, wrapped around its cause."""
+    """Return an error as libraries raise it, with this cause."""
     error = RuntimeError("<object at 0x7f00>")
     error.__cause__ = cause
     return error
@@ -373,8 +380,8 @@ def caused_by(cause: BaseException) -> Exception:
         (KeyError("x"), "error", "cannot be read (RuntimeError)"),
     ],
 )
-def test_each_failure_says_what_to_do(cause: Exception, reason: str, text: str) -> None:
-    """What gets no answer is told by its first cause, in words that are the same each time."""
+def test_failure_names_cause_and_remedy(cause: Exception, reason: str, text: str) -> None:
+    """A failure without an answer is described by its cause, in the same words each time."""
     server = ServerDescription(PLACE.server, "the API server", "name its CA")
     error = failure(caused_by(cause), server, 1.5)
     assert error.reason == reason
@@ -396,14 +403,14 @@ def write_kubeconfig(path: Path, **changes: Any) -> Path:
 
 @pytest.fixture
 def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Be a user without kubeconfig, outside of any cluster."""
+    """Remove kubeconfig and service account from the environment."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
 
 
-def test_a_usable_kubeconfig_has_no_problem(tmp_path: Path) -> None:
-    """A file with context, cluster and user passes."""
+def test_usable_kubeconfig_has_no_problem(tmp_path: Path) -> None:
+    """A file with context, cluster and user is accepted."""
     assert check_kubeconfig(str(write_kubeconfig(tmp_path / "k"))) == ""
 
 
@@ -433,10 +440,10 @@ def test_a_usable_kubeconfig_has_no_problem(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_an_incomplete_kubeconfig_is_told(
+def test_incomplete_kubeconfig_is_reported(
     tmp_path: Path, changes: dict[str, Any], problem: str
 ) -> None:
-    """What is missing is named with the file; what stands in the file is not shown."""
+    """The problem names the file and what is missing, without values of credentials."""
     path = write_kubeconfig(tmp_path / "k", **changes)
     assert check_kubeconfig(str(path)) == f"{path}: {problem}"
 
@@ -456,8 +463,8 @@ def test_an_incomplete_kubeconfig_is_told(
         pytest.param("a: " + "9" * 5000, "{}: current-context is missing", id="long number"),
     ],
 )
-def test_a_malformed_kubeconfig_is_told(tmp_path: Path, text: str, problem: str) -> None:
-    """A file that is no kubeconfig at all is named with the place where it goes wrong."""
+def test_malformed_kubeconfig_is_reported(tmp_path: Path, text: str, problem: str) -> None:
+    """A file that is no kubeconfig is reported with the place of the error."""
     path = tmp_path / "k"
     path.write_text(text)
     assert check_kubeconfig(str(path)).startswith(problem.format(path))
@@ -466,8 +473,8 @@ def test_a_malformed_kubeconfig_is_told(tmp_path: Path, text: str, problem: str)
 @pytest.mark.parametrize(
     "server", ["https://[::1", "https://\u2100.x", "https://h:99999", "https://"]
 )
-def test_an_edit_that_breaks_the_servers_url_is_told(tmp_path: Path, server: str) -> None:
-    """A running replica loses its lease by it, and gets it back; no thread ends by it."""
+def test_invalid_server_url_after_an_edit_is_reported(tmp_path: Path, server: str) -> None:
+    """If an edit makes the server's URL invalid, requests fail with the problem; no thread ends."""
     path = write_kubeconfig(tmp_path / "k")
     lease = KubernetesLease("l", "n", str(path), "i", 1.0)
     write_kubeconfig(path, clusters=[{"name": "k", "cluster": {"server": server}}])
@@ -478,8 +485,8 @@ def test_an_edit_that_breaks_the_servers_url_is_told(tmp_path: Path, server: str
     assert check_kubeconfig(str(path)) == str(caught.value)
 
 
-def test_no_message_shows_the_credentials_of_a_server(tmp_path: Path) -> None:
-    """A name and password in the server's URL stay out of what is logged."""
+def test_credentials_in_the_server_url_are_not_shown(tmp_path: Path) -> None:
+    """Name and password in the server's URL are not part of the error message."""
     server = {"server": "http://me:secret@127.0.0.1:1"}
     path = write_kubeconfig(tmp_path / "k", clusters=[{"name": "k", "cluster": server}])
     cluster = Cluster(str(path), 1.0)
@@ -488,8 +495,8 @@ def test_no_message_shows_the_credentials_of_a_server(tmp_path: Path) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_a_missing_kubeconfig_is_told(tmp_path: Path) -> None:
-    """A file that was named has to be there."""
+def test_missing_kubeconfig_is_reported(tmp_path: Path) -> None:
+    """If the named kubeconfig does not exist, the problem names the file and the flags."""
     path = tmp_path / "none"
     problem = check_kubeconfig(str(path))
     cure = "correct --kubeconfig (or KUBECONFIG), or let this user read it"
@@ -497,17 +504,17 @@ def test_a_missing_kubeconfig_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("nowhere")
-def test_knowing_no_server_is_told() -> None:
-    """Without kubeconfig and outside of a cluster there is nothing to ask."""
+def test_unknown_server_is_reported() -> None:
+    """Without a kubeconfig and a service account, the problem names both and the flag."""
     problem = check_kubeconfig("")
     assert all(each in problem for each in ("--kubeconfig", "KUBECONFIG", "service account"))
 
 
 @pytest.mark.usefixtures("nowhere")
-def test_a_kubeconfig_is_looked_for_as_client_go_does(
+def test_kubeconfig_is_searched_as_in_client_go(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The flag, else KUBECONFIG, else the one at home, else the pod's service account."""
+    """The flag precedes KUBECONFIG, which precedes the file in the home folder."""
     assert ClusterAccess.find("").kubeconfigs == ()
     home = tmp_path / "home/.kube/config"
     home.parent.mkdir(parents=True)
@@ -520,8 +527,8 @@ def test_a_kubeconfig_is_looked_for_as_client_go_does(
 
 
 @pytest.mark.usefixtures("nowhere")
-def test_the_namespace_is_the_pods_own_first(tmp_path: Path) -> None:
-    """The pod's namespace file, else the context's namespace, else `default`."""
+def test_namespace_of_the_pod_comes_first(tmp_path: Path) -> None:
+    """The pod's namespace file precedes the context's namespace, which precedes ``default``."""
     kubeconfig = str(write_kubeconfig(tmp_path / "k"))
     assert ClusterAccess.find("", tmp_path).namespace() == "default"
     assert ClusterAccess.find(kubeconfig, tmp_path).namespace() == "n"
@@ -532,10 +539,10 @@ def test_the_namespace_is_the_pods_own_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("host", "url"), [("10.0.0.1", "https://10.0.0.1:443"), ("fd00::1", "https://[fd00::1]:443")]
 )
-def test_a_pod_knows_its_server(
+def test_server_in_a_pod_comes_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str, url: str
 ) -> None:
-    """In a pod the environment names the server, by IPv4 or IPv6."""
+    """In a pod, the environment variables name the server, by IPv4 or IPv6."""
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
     assert ClusterAccess((), tmp_path).server == url

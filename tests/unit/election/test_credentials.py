@@ -1,4 +1,4 @@
-"""What a kubeconfig or a pod's service account says of who we are → how the API server is asked."""
+"""The credentials of a kubeconfig or service account, and the requests that use them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Asked = Callable[..., Access]
 
 @pytest.fixture
 def asked(tmp_path: Path) -> Asked:
-    """Give a function that reads a kubeconfig with this user, and these keys of its cluster."""
+    """Return a function that reads a kubeconfig with this user, and these keys of its cluster."""
 
     def read(user: dict[str, Any], server: str = "https://s", **cluster: object) -> Access:
         content = {
@@ -49,24 +49,24 @@ def asked(tmp_path: Path) -> Asked:
         ({"token": "inline", "exec": {"command": "/none"}}, "Bearer inline"),
     ],
 )
-def test_a_user_is_who_client_go_takes_it_for(
+def test_credentials_have_the_precedence_of_client_go(
     asked: Asked, tmp_path: Path, user: dict[str, Any], value: str | None
 ) -> None:
-    """A file counts before a token, a token before a plugin; paths are from the file's folder."""
+    """A token file precedes a token, which precedes a plugin; paths are relative to the file."""
     (tmp_path / "token").write_text(" filed\n")
     assert dict(asked(user).fields).get("Authorization") == value
 
 
 def base64_of(path: Path | str) -> str:
-    """Return a file's content as a kubeconfig holds it."""
+    """Return a file's content in base64, as in a kubeconfig."""
     return base64.b64encode(Path(path).read_bytes()).decode()
 
 
 @pytest.mark.parametrize("is_inline", [True, False])
-def test_certificates_are_taken_from_files_or_the_kubeconfig_itself(
+def test_certificates_come_from_files_or_inline_data(
     asked: Asked, tmp_path: Path, *, is_inline: bool
 ) -> None:
-    """The CA and no other is trusted, and the client's own is shown."""
+    """Only the given CA is trusted, and the client's certificate is used."""
     authority = Authority(tmp_path / "authority")
     certificate, key = authority.issue("client").paths
     named = {"client-certificate": certificate, "client-key": key}
@@ -81,8 +81,8 @@ def test_certificates_are_taken_from_files_or_the_kubeconfig_itself(
     assert access.config.tls.certificate
 
 
-def test_a_server_may_have_another_name_or_none_that_counts(asked: Asked) -> None:
-    """tls-server-name and insecure-skip-tls-verify are honoured."""
+def test_tls_server_name_and_skip_verify_are_used(asked: Asked) -> None:
+    """``tls-server-name`` and ``insecure-skip-tls-verify`` have their effect."""
     assert asked({}).server_name("s") == "s"
     assert asked({}, **{"tls-server-name": "other"}).server_name("s") == "other"
     assert asked({}, **{"insecure-skip-tls-verify": True}).tls.verify_mode is ssl.CERT_NONE
@@ -103,8 +103,10 @@ def test_a_server_may_have_another_name_or_none_that_counts(asked: Asked) -> Non
         ({"auth-provider": {"SECRET": "S"}}, "auth-provider is not supported: name a plugin"),
     ],
 )
-def test_what_cannot_be_used_is_told(asked: Asked, user: dict[str, Any], problem: str) -> None:
-    """With the file, and without what stands in it."""
+def test_unusable_credentials_are_reported(
+    asked: Asked, user: dict[str, Any], problem: str
+) -> None:
+    """The problem names the file, but shows none of its values."""
     with pytest.raises(NoAccess, match=r"^the kubeconfig .*/kubeconfig cannot be used: ") as caught:
         asked(user)
     assert problem in str(caught.value)

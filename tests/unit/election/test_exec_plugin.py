@@ -1,4 +1,4 @@
-"""A program that a kubeconfig names gives the credentials, as client-go has it."""
+"""Credentials from a program that a kubeconfig names, as in client-go."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VERSION = "client.authentication.k8s.io/v1"
 
 
 def answer(**status: str) -> str:
-    """Return what a plugin prints with this status."""
+    """Return the output of a plugin with this status."""
     return json.dumps({"apiVersion": VERSION, "kind": "ExecCredential", "status": status})
 
 
@@ -36,7 +36,7 @@ def program(folder: Path, script: str) -> dict[str, Any]:
 
 
 def printing(folder: Path, printed: str) -> dict[str, Any]:
-    """Return an exec entry whose program prints this."""
+    """Return an exec entry whose program prints this text."""
     (folder / "printed").write_text(printed)
     return program(folder, f"cat {folder}/printed")
 
@@ -58,8 +58,8 @@ def kubeconfig(folder: Path, plugin: dict[str, Any]) -> ClusterAccess:
     return ClusterAccess((folder / "kubeconfig",))
 
 
-def test_a_plugin_gives_a_token_anew_each_time(tmp_path: Path) -> None:
-    """So that one which has expired is replaced when it is refused."""
+def test_plugin_runs_again_for_each_read(tmp_path: Path) -> None:
+    """The plugin runs at each read, so that an expired token is replaced."""
     cluster = kubeconfig(tmp_path, program(tmp_path, f"cat {tmp_path}/printed"))
     for token in ("first", "second"):
         (tmp_path / "printed").write_text(answer(token=token))
@@ -67,8 +67,8 @@ def test_a_plugin_gives_a_token_anew_each_time(tmp_path: Path) -> None:
         assert dict(access.fields)["Authorization"] == f"Bearer {token}"
 
 
-def test_a_plugin_gives_a_certificate(tmp_path: Path) -> None:
-    """It is the one that is shown, and its key is not written to a file."""
+def test_plugin_returns_a_certificate(tmp_path: Path) -> None:
+    """A plugin's certificate is used, and its key is not written to a file."""
     certificate, key = map(Path, Authority(tmp_path / "authority").issue("client").paths)
     given = answer(clientCertificateData=certificate.read_text(), clientKeyData=key.read_text())
     access = read_credentials(kubeconfig(tmp_path, printing(tmp_path, given)), Reading())
@@ -78,10 +78,10 @@ def test_a_plugin_gives_a_certificate(tmp_path: Path) -> None:
     _ = access.tls
 
 
-def test_a_path_of_a_command_begins_at_its_kubeconfig(
+def test_path_of_the_command_is_relative_to_the_kubeconfig(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name without a slash is looked up in PATH."""
+    """A command with a slash is relative to the kubeconfig; one without is searched in PATH."""
     plugin = printing(tmp_path, answer(token="t"))
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     for command in ("./plugin", "plugin"):
@@ -89,8 +89,8 @@ def test_a_path_of_a_command_begins_at_its_kubeconfig(
         assert dict(access.fields)["Authorization"] == "Bearer t"
 
 
-def test_a_plugin_is_told_what_it_asks_for(tmp_path: Path) -> None:
-    """Arguments, variables, and on request the cluster with its CA as data."""
+def test_plugin_gets_arguments_variables_and_cluster(tmp_path: Path) -> None:
+    """A plugin gets its arguments and variables and, if requested, the cluster with its CA."""
     plugin = program(
         tmp_path,
         f'echo "$@" "$GIVEN" >{tmp_path}/words\n'
@@ -131,8 +131,8 @@ def test_a_plugin_is_told_what_it_asks_for(tmp_path: Path) -> None:
         (answer().replace("{}", '"SECRET"'), "printed neither a token nor a certificate"),
     ],
 )
-def test_an_answer_that_cannot_be_used_is_told(tmp_path: Path, printed: str, problem: str) -> None:
-    """With the program's name, and without what it has printed."""
+def test_unusable_output_is_reported(tmp_path: Path, printed: str, problem: str) -> None:
+    """The problem names the program, but shows nothing of its output."""
     with pytest.raises(ConfigurationError) as caught:
         ask(printing(tmp_path, printed))
     assert problem in str(caught.value)
@@ -140,16 +140,16 @@ def test_an_answer_that_cannot_be_used_is_told(tmp_path: Path, printed: str, pro
     assert "SECRET" not in str(caught.value)
 
 
-def test_an_answer_may_be_as_large_as_a_file_of_credentials(tmp_path: Path) -> None:
-    """A byte more is refused."""
+def test_output_may_be_as_large_as_a_file_of_credentials(tmp_path: Path) -> None:
+    """An output of the largest size is accepted; a byte more is refused."""
     whole = answer(token="t").ljust(exec_plugin.MOST_BYTES)
     assert ask(printing(tmp_path, whole))["token"] == "t"
     with pytest.raises(ConfigurationError, match="it printed more than 1 MiB"):
         ask(printing(tmp_path, whole + " "))
 
 
-def test_a_plugin_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is not there, that fails, that prints on and on, that does not end."""
+def test_failing_plugin_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plugin that is missing, fails, prints too much or does not exit is reported."""
     with pytest.raises(
         ConfigurationError, match=r"/none returned no .*No such file or directory; "
     ):
@@ -165,10 +165,10 @@ def test_a_plugin_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ask(program(tmp_path, "exec sleep 60"))
 
 
-def test_a_plugin_has_no_longer_if_it_closes_its_output_late(
+def test_closing_the_output_late_does_not_extend_the_timeout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it took until then counts."""
+    """The timeout covers both the output and the exit of the plugin."""
     monkeypatch.setattr(exec_plugin, "TIMEOUT_S", 2.0)
     begin = clock.now()
     with pytest.raises(ConfigurationError, match="it did not exit within 2 s"):
@@ -185,7 +185,7 @@ def test_a_plugin_has_no_longer_if_it_closes_its_output_late(
         ({"args": ["\0"]}, "contain a NUL character"),
     ],
 )
-def test_an_entry_of_another_form_is_told(given: dict[str, Any], problem: str) -> None:
-    """Nothing is run by it."""
+def test_malformed_entry_is_reported(given: dict[str, Any], problem: str) -> None:
+    """An exec entry with a wrong type is reported as such, before its program is started."""
     with pytest.raises(ConfigurationError, match=problem):
         ask({"command": "/none"} | given)

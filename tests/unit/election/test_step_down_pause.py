@@ -1,4 +1,4 @@
-"""How long to keep out: written, read again, and nothing where it makes no sense."""
+"""The file of a pause: it is written, read, and ignored if its content is not valid."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from wrapper.base import clock
 from wrapper.election import step_down_pause
 
 
-def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
-    """Until the same moment, by both clocks; 0 takes it back."""
+def test_pause_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """A pause is read with the same end on both clocks; a pause of 0 removes it."""
     path = step_down_pause.path_of(tmp_path / "prometheus.yml")
     step_down_pause.write(path, 600.0)
     read = step_down_pause.read(path)
@@ -25,8 +25,8 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     step_down_pause.write(path, 0)
 
 
-def test_it_is_given_to_who_has_to_read_it(tmp_path: Path) -> None:
-    """Where that cannot be done, as by anybody but root, there is none."""
+def test_file_is_given_to_its_reader(tmp_path: Path) -> None:
+    """The file belongs to the user who reads it; if that is not possible, there is no file."""
     path, another = tmp_path / "pause", os.geteuid() + 1
     step_down_pause.write(path, 600.0, owner=os.geteuid())
     path.unlink()
@@ -39,8 +39,8 @@ def test_it_is_given_to_who_has_to_read_it(tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == []
 
 
-def test_two_replicas_with_outputs_in_one_folder_have_files_of_their_own(tmp_path: Path) -> None:
-    """The name follows the output's."""
+def test_outputs_in_one_folder_have_different_files(tmp_path: Path) -> None:
+    """The file's name depends on the name of the output."""
     assert step_down_pause.path_of(tmp_path / "a.yml") != step_down_pause.path_of(
         tmp_path / "b.yml"
     )
@@ -61,19 +61,19 @@ def test_two_replicas_with_outputs_in_one_folder_have_files_of_their_own(tmp_pat
             json.dumps({"until": clock.wall() + 2 * step_down_pause.LONGEST_S}),
             id="too far in the future",
         ),
-        pytest.param('{"until": ' + "9" * 400 + "}", id="no float holds it"),
+        pytest.param('{"until": ' + "9" * 400 + "}", id="too large for a float"),
         pytest.param("[" * 4000, id="nested too deeply"),
     ],
 )
-def test_what_makes_no_sense_counts_for_nothing(tmp_path: Path, content: str) -> None:
-    """Damaged, over, or further off than anybody can ask for."""
+def test_invalid_pause_is_ignored(tmp_path: Path, content: str) -> None:
+    """A pause that is damaged, over or too long is ignored."""
     path = tmp_path / "pause"
     path.write_text(content)
     assert step_down_pause.read(path) is None
 
 
-def test_what_is_no_regular_file_counts_for_nothing(tmp_path: Path) -> None:
-    """A pipe that nobody writes to would be waited for, and a large file read to its end."""
+def test_file_that_is_not_regular_is_ignored(tmp_path: Path) -> None:
+    """A pipe without a writer and a file that is too large are ignored without reading them."""
     pipe, large = tmp_path / "pipe", tmp_path / "large"
     os.mkfifo(pipe)
     large.write_text(json.dumps({"until": clock.wall() + 60}) + " " * 5000)

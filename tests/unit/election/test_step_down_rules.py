@@ -1,4 +1,4 @@
-"""Who could take over: a ready follower of this leader, and nobody else."""
+"""Which replica could take over: a ready follower of this leader, and no other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ READY: dict[str, Any] = {
 
 
 def test_a_ready_follower_can_take_over() -> None:
-    """Of this very leader."""
+    """A ready follower of this leader is a successor, so that a step-down is accepted."""
     assert successors(OWN, [READY]) == ["b"]
     assert refusal_reason(OWN, [READY], is_forced=False) == ""
 
@@ -45,14 +45,14 @@ def test_a_ready_follower_can_take_over() -> None:
         {"paused_until": "2026-01-01"},
     ],
 )
-def test_others_cannot(changes: dict[str, Any]) -> None:
-    """Of another election, unfit to lead, cut off from the lease, leaving, or kept out."""
+def test_unfit_replica_cannot_take_over(changes: dict[str, Any]) -> None:
+    """A replica of another leader or lease, or one that is unfit or paused, is no successor."""
     assert successors(OWN, [{**READY, **changes}]) == []
     assert refusal_reason(OWN, [{**READY, **changes}], is_forced=False)
 
 
-def test_force_needs_nobody_else_but_a_leader() -> None:
-    """Who does not lead has nothing to hand over, and neither has a role that is set."""
+def test_force_needs_no_successor_but_a_leader() -> None:
+    """With force no successor is needed, but only a leader with a lease can step down."""
     assert refusal_reason(OWN, [], is_forced=True) == ""
     reasons = {
         refusal_reason({**OWN, "is_leader": False}, [READY], is_forced=True),
@@ -62,8 +62,8 @@ def test_force_needs_nobody_else_but_a_leader() -> None:
     assert len(reasons - {""}) == 3, "each has its own"
 
 
-def test_who_does_not_lead_can_be_kept_out() -> None:
-    """Without anybody to take over, and not where the role is set."""
+def test_follower_can_be_paused() -> None:
+    """A pause of a follower needs no successor; without a lease it is refused."""
     follower = {**OWN, "is_leader": False, "leader": "c"}
     assert refusal_reason(follower, [], is_forced=False, for_s=60) == ""
     assert refusal_reason(OWN, [], is_forced=False, for_s=60) == refusal_reason(
@@ -72,8 +72,11 @@ def test_who_does_not_lead_can_be_kept_out() -> None:
     assert refusal_reason({**follower, "lease": None}, [], is_forced=False, for_s=60)
 
 
-def test_a_pause_is_made_longer_or_ended_where_there_is_one() -> None:
-    """To end none is refused: the signal that follows would hand over."""
+def test_pause_can_be_extended_or_ended() -> None:
+    """A pause can be extended or ended; ending none is refused.
+
+    Otherwise the signal that follows would cause a hand-over.
+    """
     paused = {**OWN, "is_leader": False, "leader": "", "paused_until": "2026-01-01"}
     assert refusal_reason(paused, [], is_forced=False, for_s=60) == ""
     assert refusal_reason(paused, [], is_forced=False, for_s=0) == ""
