@@ -1,4 +1,4 @@
-"""Batches of remote_write for tests, made and read by the full definitions of both protocols."""
+"""Batches of ``remote_write`` for tests, in the full definitions of both protocols."""
 
 from __future__ import annotations
 
@@ -129,6 +129,6 @@ def batch(
     protocol: Protocol = V1,
     counts: Counts | None = None,
 ) -> Batch:
-    """Return a batch that came at a time."""
+    """Return a batch that was received at the time ``came``."""
     fields = (("content-type", "application/x-protobuf"),)
     return Batch(body(*samples, protocol=protocol), fields, protocol, came, counts)

@@ -1,4 +1,4 @@
-"""A gate for tests, driven by hand: what comes, is passed on, sent on, and reported."""
+"""A gate for tests, driven by hand: receive, pass on, replay and report."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ OK = Answer(204)
 
 
 def ms(at: float) -> int:
-    """Return the wall time at a moment since boot."""
+    """Return the wall time in ms at a time in s since boot."""
     return WALL + round(at * 1000)
 
 
 def gate(now: float = -100.0, memory: int = 1 << 20, **fields: object) -> Gate:
-    """Return a gate with an order since long; closed unless ``until`` is given."""
+    """Return a gate that got its order long ago; it is closed unless ``open_until`` is given."""
     found = Gate(memory)
     order(found, now, **fields)
     return found
 
 
 def order(given: Gate, now: float, **fields: object) -> None:
-    """Give an order like the one before, but for these fields."""
+    """Give the gate its previous order with these fields changed."""
     first = GateOrder(endpoints=(A,)) if not given.order.endpoints else given.order
     given.apply_order(replace(first, number=given.order.number + 1, **fields), now, ms(now))  # type: ignore[arg-type]
 
 
 def came(now: float, *times: float, name: str = "m") -> Batch:
-    """Return a batch that comes now, with samples of these times; of now without any."""
+    """Return a batch received at ``now``, with samples of these times, by default of ``now``."""
     return batch(*((name, ms(at)) for at in times or (now,)), came=ms(now))
 
 
 def passes(given: Gate, now: float, *times: float, name: str = "a") -> PassOn:
-    """Let a batch come, which must be passed on."""
+    """Receive a batch that the gate must pass on."""
     decision = given.receive(name, came(now, *times), now)
     assert isinstance(decision, PassOn), decision
     return decision
 
 
 def acked(given: Gate, now: float, *times: float) -> PassOn:
-    """Let a batch come that the receiver takes at once, and decode it."""
+    """Receive a batch that the receiver acknowledges at once, and decode it."""
     passed = passes(given, now, *times)
     given.ended(passed, OK, now)
     decode(given, now)
@@ -57,24 +57,24 @@ def acked(given: Gate, now: float, *times: float) -> PassOn:
 
 
 def decode(given: Gate, now: float) -> None:
-    """Decode all that waits."""
+    """Decode all requests that wait."""
     while decoding := given.to_decode(now):
         given.decoded(decoding, span(decoding.body, decoding.protocol))
 
 
 def state(given: Gate, now: float, name: str = "a") -> EndpointReport:
-    """Return what is reported of an endpoint."""
+    """Return the report on an endpoint."""
     (found,) = (each for each in given.report(now, ms(now)).endpoints if each.name == name)
     return found
 
 
 def counted(given: Gate, now: float, name: str = "a") -> dict[str, float]:
-    """Return the counters that are not 0."""
+    """Return the counters of an endpoint that are not 0."""
     return {key: value for key, value in state(given, now, name).counters.items() if value}
 
 
 def replay(given: Gate, now: float, answer: Callable[[Replay], Answer] = lambda _: OK) -> list[int]:
-    """Send on what is held; return the times of the samples, since boot in s."""
+    """Send the held batches; return the times of their samples, in s since boot."""
     sent = []
     while (step := given.next_to_replay("a", now)) is not None:
         if isinstance(step, float):

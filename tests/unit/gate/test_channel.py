@@ -18,8 +18,8 @@ from wrapper.model.gate import Endpoint, GateOrder
 CERTIFICATES = {"tls_config": {"ca": "0123456789abcde\n" * 14_000}}
 
 
-def test_an_order_may_be_large() -> None:
-    """Of twelve endpoints that all name their certificates in the configuration, for example."""
+def test_large_order_is_received() -> None:
+    """An order of twelve endpoints with inline certificates is received whole."""
     endpoints = [
         Endpoint(f"endpoint {number}", "http://a", client=CERTIFICATES) for number in range(12)
     ]
@@ -30,8 +30,8 @@ def test_an_order_may_be_large() -> None:
         assert channel.receive_order(its) == order
 
 
-def test_the_end_of_the_other_process_is_the_end() -> None:
-    """What it has sent before is received first; nothing is sent any more."""
+def test_end_of_the_other_process_closes_the_channel() -> None:
+    """After the other process has ended, its last message is received, and sending fails."""
     ours, its = channel.pair()
     with its:
         with ours:
@@ -41,8 +41,8 @@ def test_the_end_of_the_other_process_is_the_end() -> None:
         assert not channel.send(its, GateOrder(2))
 
 
-def test_sending_to_one_that_hangs_never_blocks() -> None:
-    """The buffer is full at some time; what it has, is received later."""
+def test_sending_to_a_hanging_process_does_not_block() -> None:
+    """If the other process hangs, sending fails once the buffer is full, and nothing is lost."""
     ours, its = channel.pair()
     with ours, its:
         sent = 0
@@ -70,8 +70,8 @@ def is_readable(end: socket) -> bool:
     return bool(select.select([end], [], [], 0)[0])
 
 
-def test_what_no_descriptor_is_free_for_is_lost_and_the_next_comes() -> None:
-    """It replaces what was lost."""
+def test_message_without_a_free_descriptor_is_lost() -> None:
+    """A message for which no descriptor is free is lost; the next one replaces it."""
     ours, its = channel.pair()
     with ours, its:
         assert channel.send(ours, GateOrder(1))

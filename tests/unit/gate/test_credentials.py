@@ -15,13 +15,13 @@ DENIED = Answer(401, problem="HTTP 401: token expired")
 
 
 def by(token: str, at: float) -> Batch:
-    """Return a batch that comes with this token."""
+    """Return a batch with this token."""
     batch = came(at)
     return replace(batch, fields=(*batch.fields, ("Authorization", token), ("X-Scope-OrgID", "a")))
 
 
 def successor(*tokens: str) -> Gate:
-    """Return a gate that has just opened, and holds a batch for each of these tokens."""
+    """Return a gate that has just opened, and that holds a batch for each of these tokens."""
     found = gate()
     for at, token in enumerate(tokens):
         assert isinstance(found.receive("a", by(token, at), at), Hold)
@@ -30,7 +30,7 @@ def successor(*tokens: str) -> Gate:
 
 
 def sent(given: Gate, now: float) -> tuple[Replay, str]:
-    """Return the next request from what is held, and its token; all its fields are there."""
+    """Return the next replayed request and its token; all its other fields must be there."""
     step = given.next_to_replay("a", now)
     assert isinstance(step, Replay)
     fields = dict(step.fields)
@@ -40,8 +40,11 @@ def sent(given: Gate, now: float) -> tuple[Replay, str]:
 
 
 @pytest.mark.parametrize("is_busy", [False, True])
-def test_what_is_held_is_sent_with_the_newest_token(*, is_busy: bool) -> None:
-    """Also with that of a request that was refused; the token that it came with has expired."""
+def test_held_batches_are_sent_with_the_newest_token(*, is_busy: bool) -> None:
+    """Held batches are sent with the newest token, also if its own request was refused.
+
+    The token with which they were received may have expired.
+    """
     leader = successor("old", "old", "old")
     new = by("new", 11)
     refused = leader.refuse("a", new, 11) if is_busy else leader.receive("a", new, 11)
@@ -53,8 +56,11 @@ def test_what_is_held_is_sent_with_the_newest_token(*, is_busy: bool) -> None:
     assert "samples_given_up" not in counted(leader, 11)
 
 
-def test_what_describes_a_batch_stays_with_it() -> None:
-    """The next one may be of the other protocol, or a first attempt."""
+def test_fields_that_describe_a_batch_stay_with_it() -> None:
+    """Encoding, version and attempt are those of the held batch; all other fields are the newest.
+
+    The next batch may be of the other protocol, or a first attempt.
+    """
     found = gate()
     own = (("Content-Encoding", "snappy"), ("X-Prometheus-Remote-Write-Version", "0.1.0"))
     found.receive("a", replace(came(1), fields=(*own, ("retry-attempt", "2"))), 1)
@@ -65,8 +71,8 @@ def test_what_describes_a_batch_stays_with_it() -> None:
     assert step.fields == (("b", "c"), *own, ("retry-attempt", "2"))
 
 
-def test_what_is_held_is_no_larger_for_its_credentials() -> None:
-    """They are not held with each batch; what is held of its fields counts as memory."""
+def test_credentials_need_no_memory_for_each_batch() -> None:
+    """Credentials are not kept for each held batch; its own fields count as held memory."""
     found = gate()
     before = came(1).size
     found.receive("a", by("x" * 100_000, 1), 1)
@@ -78,8 +84,8 @@ def test_what_is_held_is_no_larger_for_its_credentials() -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_refused_credentials_are_final_only_if_prometheus_still_sends_them(status: int) -> None:
-    """Until its next request, nothing is sent and nothing given up: a new token may come."""
+def test_refused_credentials_are_final_if_sent_again(status: int) -> None:
+    """After refused credentials, nothing is sent or given up until Prometheus' next request."""
     leader = successor("old", "old")
     denied = Answer(status, problem="no")
     leader.replayed(sent(leader, 11)[0], denied, 11)
@@ -96,8 +102,8 @@ def test_refused_credentials_are_final_only_if_prometheus_still_sends_them(statu
     assert counted(leader, 502)["batches_sent_on"] == 2
 
 
-def test_credentials_for_one_receiver_are_not_sent_to_another() -> None:
-    """What is held waits until Prometheus sends to the new one; other changes do not matter."""
+def test_credentials_of_one_receiver_are_not_sent_to_another() -> None:
+    """If the receiver's URL changes, held batches wait until Prometheus sends to the new one."""
     leader = successor("for a", "for a")
     order(leader, 11, endpoints=(replace(A, timeout_s=7.0),))
     leader.replayed(sent(leader, 11)[0], OK, 11)
@@ -107,8 +113,8 @@ def test_credentials_for_one_receiver_are_not_sent_to_another() -> None:
     assert sent(leader, 14)[1] == "for another"
 
 
-def test_a_receiver_that_refuses_for_good_does_not_hold_back_what_is_live() -> None:
-    """One more request of Prometheus decides over all that is held."""
+def test_receiver_that_refuses_for_good_does_not_delay_live_samples() -> None:
+    """If the next request's credentials are refused too, all held batches are given up."""
     leader = successor(*["bad"] * 50)
     leader.replayed(sent(leader, 11)[0], DENIED, 11)
     leader.receive("a", by("bad", 12), 12)
@@ -119,8 +125,8 @@ def test_a_receiver_that_refuses_for_good_does_not_hold_back_what_is_live() -> N
 
 
 @pytest.mark.parametrize("status", [503, 429, None])
-def test_no_final_answer_says_nothing_about_credentials(status: int | None) -> None:
-    """So the refusal after it is the second one."""
+def test_answer_that_is_not_final_proves_nothing_about_credentials(status: int | None) -> None:
+    """An answer that is not final does not count as acceptance: the next refusal is final."""
     leader = successor("a")
     leader.replayed(sent(leader, 11)[0], DENIED, 11)
     leader.receive("a", by("b", 12), 12)
@@ -130,8 +136,8 @@ def test_no_final_answer_says_nothing_about_credentials(status: int | None) -> N
 
 
 @pytest.mark.parametrize("status", [204, 400])
-def test_any_other_final_answer_says_that_they_were_accepted(status: int) -> None:
-    """So they have expired since then."""
+def test_other_final_answer_proves_accepted_credentials(status: int) -> None:
+    """A final answer proves the credentials accepted: if refused later, they have expired."""
     leader = successor("a", "a")
     leader.replayed(sent(leader, 11)[0], DENIED, 11)
     leader.receive("a", by("b", 12), 12)
@@ -142,7 +148,7 @@ def test_any_other_final_answer_says_that_they_were_accepted(status: int) -> Non
 
 
 def test_refused_credentials_are_tried_again_by_a_later_leader() -> None:
-    """Also if the refusal comes after the order to close: nothing is given up by then."""
+    """A refusal after the order to close gives nothing up, and a later leader tries again."""
     leader = successor("old", "old")
     leader.replayed(sent(leader, 11)[0], DENIED, 11)
     leader.receive("a", by("old", 12), 12)

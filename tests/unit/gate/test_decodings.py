@@ -1,4 +1,4 @@
-"""Batches are decoded in their order, wholly while that is rare."""
+"""Batches are decoded in order, and thoroughly if there are few of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from wrapper.gate.decodings import MOST_BYTES, MOST_THOROUGH, MOST_WAITING, Deco
 from wrapper.gate.watermark import TrackedRequest
 
 
-def test_ten_a_second_are_thorough() -> None:
-    """The others are probed, until a second is over."""
+def test_ten_batches_a_second_are_decoded_thoroughly() -> None:
+    """The first ten batches of a second are decoded thoroughly, the others are probed."""
     decodings = Decodings()
     found = []
     for number in range(30):
@@ -22,8 +22,8 @@ def test_ten_a_second_are_thorough() -> None:
     assert found == [True] * MOST_THOROUGH + [False] * 10 + [True] * 10
 
 
-def test_a_request_is_named_once_it_is_decoded() -> None:
-    """Until then its endpoint is among those that wait."""
+def test_endpoint_is_listed_until_its_request_is_decoded() -> None:
+    """An endpoint is listed as waiting until its request has been decoded."""
     decodings = Decodings()
     request = TrackedRequest(0, 0, None)
     decodings.add("a", 7, request, batch(("m", 1), came=1))
@@ -36,8 +36,8 @@ def test_a_request_is_named_once_it_is_decoded() -> None:
     assert list(decodings.names()) == []
 
 
-def test_the_oldest_is_not_decoded_when_there_are_too_many() -> None:
-    """So that they do not fill the memory; each that is decoded is the next in order."""
+def test_oldest_batch_is_dropped_if_there_are_too_many() -> None:
+    """If too many batches wait, the oldest are not decoded, so that they do not fill the memory."""
     decodings = Decodings()
     for number in range(MOST_WAITING + 3):
         decodings.add("a", number, TrackedRequest(0, 0, None), batch(("m", 1), came=1))
@@ -47,8 +47,8 @@ def test_the_oldest_is_not_decoded_when_there_are_too_many() -> None:
     assert len(list(decodings.names())) == MOST_WAITING
 
 
-def test_the_oldest_is_not_decoded_when_they_are_too_large() -> None:
-    """Whatever a client sends, two large batches are the most that wait."""
+def test_oldest_batch_is_dropped_if_they_are_too_large() -> None:
+    """If the waiting batches are too large, the oldest are not decoded; the newest always is."""
     decodings = Decodings()
     large = replace(batch(("m", 1), came=1), body=bytes(MOST_BYTES // 2 + 1))
     for number in range(5):

@@ -1,4 +1,4 @@
-"""What is held for an endpoint is sent on first, and counted, whatever becomes of it."""
+"""An endpoint of the gate: held batches are sent first and counted, whatever their result."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from wrapper.gate.endpoint_state import FULL
 from wrapper.gate.gate import FIRST
 
 
-def test_a_standby_that_is_full_refuses_until_it_is_released() -> None:
-    """Nothing that it holds makes room; what was refused comes again."""
+def test_full_standby_refuses_until_a_mark_releases_batches() -> None:
+    """A full standby refuses batches until a mark releases some; Prometheus sends them again."""
     standby = gate(memory=2 * came(1).size)
     for at in (1, 2):
         assert isinstance(standby.receive("a", came(at), at), Hold)
@@ -38,8 +38,8 @@ def test_a_standby_that_is_full_refuses_until_it_is_released() -> None:
     assert counted(standby, 4) == wanted
 
 
-def test_answers_are_counted_by_what_they_are() -> None:
-    """Answered, whatever it says; bytes of what need not come again."""
+def test_answers_are_counted_by_status() -> None:
+    """Each answer counts as passed, none as failed; bytes count only if the batch is done."""
     leader = gate(open_until=100.0)
     for answer in (OK, Answer(400), Answer(503), Answer(None)):
         leader.ended(passes(leader, 1), answer, 2)
@@ -50,8 +50,8 @@ def test_answers_are_counted_by_what_they_are() -> None:
     assert state(leader, 3).problem == "the receiver answered 500"
 
 
-def test_a_standby_has_no_problem_of_its_time_as_the_leader() -> None:
-    """Nor does a later leader, before the receiver has answered it: the answer is not of now."""
+def test_standby_has_no_problem_from_its_time_as_leader() -> None:
+    """After a gate has closed, the problem of its last answers is gone, also if it opens again."""
     found = gate(open_until=100.0)
     cut = passes(found, 1)
     found.ended(passes(found, 1), Answer(503), 2)
@@ -64,8 +64,8 @@ def test_a_standby_has_no_problem_of_its_time_as_the_leader() -> None:
     assert state(found, 5).problem == ""
 
 
-def test_a_successor_sends_what_it_holds_first() -> None:
-    """Oldest first, one at a time, without what the receiver has; meanwhile nothing passes."""
+def test_successor_sends_held_batches_first() -> None:
+    """A new leader first sends held samples that are newer than the mark; meanwhile none pass."""
     successor = gate()
     for at, times in ((1, (1,)), (2, (2,)), (4, (2, 3, 4)), (5, (5,))):
         successor.receive("a", came(at, *times), at)
@@ -92,8 +92,8 @@ def test_a_successor_sends_what_it_holds_first() -> None:
     }
 
 
-def test_a_batch_after_one_with_mixed_series_does_not_cost_more() -> None:
-    """Half of the series of the first are new, and none of the second."""
+def test_batch_after_one_with_mixed_series_needs_few_requests() -> None:
+    """After a batch of mixed series, a batch of known series takes few requests."""
     names = [f"m{number}" for number in range(500)]
     stored = {(name, ms(1)) for name in names[::2]} | {(name, ms(2)) for name in names}
     successor = gate()
@@ -113,8 +113,12 @@ def test_a_batch_after_one_with_mixed_series_does_not_cost_more() -> None:
     assert requests[ms(2)] < 100
 
 
-def test_other_series_are_sent_alone_if_a_batch_is_sent_again() -> None:
-    """A receiver refuses those that it accepted before the gate closed; then not all are known."""
+def test_repeated_batch_probes_other_series() -> None:
+    """If a batch is sent again, other series are probed.
+
+    A receiver refuses those that it accepted before the gate closed, which does not mean that it
+    has all.
+    """
     names = [f"m{number}" for number in range(500)]
     stored = set(names[::2])
     successor = gate()
@@ -137,8 +141,8 @@ def test_other_series_are_sent_alone_if_a_batch_is_sent_again() -> None:
     assert stored == set(names)
 
 
-def test_the_mark_stays_while_a_backlog_is_sent_on() -> None:
-    """What came meanwhile, and was refused, is older than what comes first then."""
+def test_mark_stays_while_a_backlog_is_sent() -> None:
+    """While a backlog is sent, the mark stays: what is refused meanwhile is older than the rest."""
     successor = gate()
     for at in range(5):
         successor.receive("a", came(at), at)
@@ -149,8 +153,11 @@ def test_the_mark_stays_while_a_backlog_is_sent_on() -> None:
     assert state(successor, 20).mark == ms(14) - 1
 
 
-def test_what_is_older_than_the_gate_is_open_is_sent_on() -> None:
-    """Of a Prometheus that lags: the receiver may have a part, so the mark and refusals count."""
+def test_samples_older_than_the_opening_are_replayed() -> None:
+    """Samples older than the gate's opening are held and replayed, without those up to the mark.
+
+    A Prometheus that lags sends such samples; the receiver may have a part of them.
+    """
     successor = gate()
     order(successor, 10, open_until=1000.0, marks={"a": ms(5)})
     assert successor.receive("a", came(11, 5, 6, 12), 11) == Hold(None)
@@ -162,7 +169,7 @@ def test_what_is_older_than_the_gate_is_open_is_sent_on() -> None:
         assert successor.receive("a", came(at, 10), at) == Hold(None)
         assert replay(successor, at) == [10]
         acked(successor, at, at)
-        assert state(successor, at).mark == ms(5)  # what lags is in no request that was passed
+        assert state(successor, at).mark == ms(5)  # late samples are in no request that was passed
     assert isinstance(successor.receive("a", came(11, 13), 22), PassOn)
     acked(successor, 27)
     assert state(successor, 27.5).mark == ms(5)
@@ -171,8 +178,8 @@ def test_what_is_older_than_the_gate_is_open_is_sent_on() -> None:
     assert isinstance(successor.receive("a", came(29, 7), 29), PassOn)
 
 
-def test_the_edge_lasts_until_what_was_refused_has_come() -> None:
-    """However long the pause of its retry is."""
+def test_refused_samples_are_awaited_however_long_the_retry_takes() -> None:
+    """The mark stays until refused samples have arrived, however long the pause before it."""
     successor = gate(memory=1)
     assert successor.receive("a", came(9), 9) == Refuse(FULL, 1)
     order(successor, 10, open_until=1000.0)
@@ -183,8 +190,11 @@ def test_the_edge_lasts_until_what_was_refused_has_come() -> None:
     assert replay(successor, 31) == [9]
 
 
-def test_what_is_older_than_the_gate_is_open_is_held_while_such_is_sent_on() -> None:
-    """A pause of a second for each would make a Prometheus that lags never catch up."""
+def test_samples_older_than_the_opening_are_held_during_a_replay() -> None:
+    """While older samples are replayed, more of them are held rather than refused.
+
+    With a pause of a second for each, a Prometheus that lags would never catch up.
+    """
     successor = gate()
     order(successor, 10, open_until=1000.0)
     for at in (7, 8, 9):
@@ -197,22 +207,30 @@ def test_what_is_older_than_the_gate_is_open_is_held_while_such_is_sent_on() -> 
 @pytest.mark.parametrize(
     ("at", "times", "wanted"),
     [
-        (27, (2, 20, 21), [2, 20, 21]),  # all waited for six seconds at most
+        (27, (2, 20, 21), [2, 20, 21]),  # all samples waited for six seconds at most
         (80, (2, 20), [2, 20]),
-        (81, (2, 20), []),  # of a Prometheus that lags
-        (26, (2, 20, 21), [21]),  # one may have waited since before the mark
+        (81, (2, 20), []),  # a Prometheus that lags
+        (26, (2, 20, 21), [21]),  # one sample may have waited since before the mark
     ],
 )
-def test_what_entered_late_is_sent_on(at: int, times: tuple[int, ...], wanted: list[int]) -> None:
-    """An old timestamp does not say that the old leader has sent it: a mark is of one moment."""
+def test_samples_that_entered_late_are_sent(
+    at: int, times: tuple[int, ...], wanted: list[int]
+) -> None:
+    """Old samples that entered Prometheus after the time of the mark are sent.
+
+    An old timestamp does not prove that the old leader has sent the sample.
+    """
     successor = gate()
     assert successor.receive("a", came(at, *times), at) == Hold(None)
     order(successor, at + 1, open_until=1000.0, marks={"a": ms(20)})
     assert replay(successor, at + 1) == wanted
 
 
-def test_a_prometheus_does_not_lag_if_it_sent_a_recent_sample_before() -> None:
-    """With few targets, a batch may have only old ones; a sample of the future says nothing."""
+def test_recent_sample_proves_that_prometheus_does_not_lag() -> None:
+    """A Prometheus that has sent a recent sample does not lag, although its next batch is old.
+
+    With few targets, this is normal. A sample of the future proves nothing.
+    """
     successor = gate()
     for at, times in ((27, (27, 500)), (87, (2,)), (88, (3,))):
         assert successor.receive("a", came(at, *times), at) == Hold(None)
@@ -220,8 +238,8 @@ def test_a_prometheus_does_not_lag_if_it_sent_a_recent_sample_before() -> None:
     assert replay(successor, 90) == [27, 500, 2]
 
 
-def test_what_cannot_be_read_is_sent_on_whole() -> None:
-    """Whether it came before or after the mark."""
+def test_unreadable_batch_is_sent_unchanged() -> None:
+    """A batch that cannot be read is sent unchanged, whether received before the mark or after."""
     successor = gate()
     for at in (21, 30):
         assert successor.receive("a", replace(came(at), body=b"what is this"), at) == Hold(None)
@@ -233,21 +251,24 @@ def test_what_cannot_be_read_is_sent_on_whole() -> None:
     assert bodies == [b"what is this"] * 2
 
 
-def test_the_edge_ends_though_timestamps_stay_old() -> None:
-    """A target may set the same time forever: what comes with fresh samples entered since."""
+def test_old_timestamps_are_passed_on_after_a_while() -> None:
+    """Old timestamps beside fresh ones are passed on once the gate has been open for a while.
+
+    A target may always set the same timestamp.
+    """
     leader = gate()
     order(leader, 10, open_until=1000.0, marks={"a": ms(9)})
     for at in (12, 15):
         assert leader.receive("a", came(at, 2, at), at) == Hold(None)
         assert replay(leader, at) == [at]
-    for at in (18, 20):  # held still: the receiver may have what waited behind a failed request
+    for at in (18, 20):  # still held: the receiver may have what waited behind a failed request
         assert leader.receive("a", came(at, 2, at), at) == Hold(None)
         assert replay(leader, at) == [2, at]
     assert isinstance(leader.receive("a", came(21, 2, 21), 21), PassOn)
 
 
-def test_a_batch_of_nothing_new_is_not_sent() -> None:
-    """It counts, and whoever drives goes on at once."""
+def test_batch_without_new_samples_is_not_sent() -> None:
+    """A batch without new samples is counted as sent, and the next step follows at once."""
     successor = gate()
     for at in (2, 3):
         successor.receive("a", came(at, 1), at)
@@ -258,8 +279,8 @@ def test_a_batch_of_nothing_new_is_not_sent() -> None:
     assert counted(successor, 4) == wanted
 
 
-def test_nothing_is_sent_on_past_the_deadline() -> None:
-    """Nor between pieces and retries; later the batch begins anew."""
+def test_nothing_is_sent_after_the_deadline() -> None:
+    """After the deadline no piece or retry is sent; after the next opening the batch restarts."""
     successor = gate()
     successor.receive("a", came(1, 1, 2), 1)
     order(successor, 3, open_until=10.0)
@@ -279,8 +300,8 @@ def test_nothing_is_sent_on_past_the_deadline() -> None:
     assert step.body == came(1, 1, 2).body
 
 
-def test_a_renewal_does_not_disturb_what_is_sent_on() -> None:
-    """The batch goes on where it was; own marks that come back release nothing."""
+def test_renewal_does_not_restart_a_batch() -> None:
+    """After a renewal, the batch continues; own marks that are read back release nothing."""
     successor = gate()
     successor.receive("a", came(1, 1, 2), 1)
     order(successor, 3, open_until=10.0)
@@ -296,8 +317,8 @@ def test_a_renewal_does_not_disturb_what_is_sent_on() -> None:
 
 
 @pytest.mark.parametrize(("status", "left"), [(204, 0), (400, 1), (None, 1)])
-def test_what_is_under_way_at_the_end_counts_if_it_is_the_last(status: int, left: int) -> None:
-    """An acknowledgement after the order to close is true; a part of a batch is not the batch."""
+def test_answer_in_flight_at_the_end_counts_if_it_is_final(status: int, left: int) -> None:
+    """An acknowledgement after the order to close counts; one of a part of a batch does not."""
     successor = gate()
     successor.receive("a", came(2, 1, 2), 2)
     order(successor, 3, open_until=10.0)
@@ -312,8 +333,8 @@ def test_what_is_under_way_at_the_end_counts_if_it_is_the_last(status: int, left
     assert replay(successor, 7) == [2] * left
 
 
-def test_what_was_refused_and_is_held_then_is_not_awaited() -> None:
-    """The mark does not wait for it, once the gate is open."""
+def test_refused_batch_that_is_held_later_is_not_awaited() -> None:
+    """If a refused batch is held at its next attempt, the mark does not wait for it."""
     standby = gate(memory=came(1).size)
     standby.receive("a", came(1), 1)
     assert standby.receive("a", came(2), 2) == Refuse(FULL, 1)
@@ -326,8 +347,11 @@ def test_what_was_refused_and_is_held_then_is_not_awaited() -> None:
     assert state(standby, 19).mark == ms(13) - 1
 
 
-def test_a_batch_begins_anew_after_a_pause_that_was_no_pause() -> None:
-    """Closed and opened while a request was under way: another may have been the leader."""
+def test_batch_restarts_after_the_gate_was_closed() -> None:
+    """If the gate closes and opens during a request, the batch starts anew.
+
+    Another replica may have been the leader.
+    """
     successor = gate()
     successor.receive("a", came(2, 1, 2), 2)
     order(successor, 3, open_until=10.0)
@@ -340,8 +364,8 @@ def test_a_batch_begins_anew_after_a_pause_that_was_no_pause() -> None:
     assert replay(successor, 7) == [2]
 
 
-def test_a_receiver_that_rejects_all_does_not_flood_the_log() -> None:
-    """A few messages at once, then one each minute; together they have all samples."""
+def test_many_rejections_do_not_flood_the_log() -> None:
+    """Of many rejections, a few are logged at once, the others once a minute with their sum."""
     found = gate()
     for at in range(100):
         found.receive("a", came(at, at), at)

@@ -1,4 +1,4 @@
-"""The gate passes, holds, refuses and sends on as its newest order says."""
+"""The gate passes on, holds, refuses and replays according to its newest order."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from wrapper.gate.samples import Counts
 from wrapper.model.gate import FAR_MS
 
 
-def test_an_endpoint_that_is_not_known_is_refused() -> None:
-    """Prometheus sends it again: the order may be on its way."""
+def test_unknown_endpoint_is_refused() -> None:
+    """A request for an unknown endpoint is refused and sent again: the order may be in flight."""
     assert Gate(1000).receive("a", came(1), 1) == Refuse(UNKNOWN, 1)
     closed = gate()
     assert closed.receive("b", came(1), 1) == Refuse(UNKNOWN, 1)
@@ -39,8 +39,8 @@ def test_an_endpoint_that_is_not_known_is_refused() -> None:
     assert closed.next_to_replay("b", 1) is None
 
 
-def test_a_standby_holds() -> None:
-    """It answers as a receiver that took it; protocol 2 with the counts."""
+def test_standby_holds_batches() -> None:
+    """A standby holds each batch and accepts it, for protocol 2 with the counts."""
     standby = gate()
     assert standby.receive("a", came(1), 1) == Hold(None)
     two = batch(("m", 1), ("n", 2), came=ms(2), protocol=V2)
@@ -57,8 +57,8 @@ def test_a_standby_holds() -> None:
 
 
 @pytest.mark.parametrize("by_order", [True, False])
-def test_a_mark_releases_what_the_receiver_has(by_order: bool) -> None:
-    """What came up to the mark has nothing newer; older marks do nothing."""
+def test_mark_releases_held_batches(by_order: bool) -> None:
+    """A mark releases the batches received up to it; an older one or one far ahead does not."""
     standby = gate()
     for at in (1, 2, 3):
         standby.receive("a", came(at), at)
@@ -77,8 +77,8 @@ def test_a_mark_releases_what_the_receiver_has(by_order: bool) -> None:
     assert counted(standby, 9) == {"requests_held": 4, "batches_released": 4}
 
 
-def test_a_leader_passes_on_until_its_deadline() -> None:
-    """Never at it, nor shortly before; then it refuses, until an order says what it is."""
+def test_leader_passes_on_until_just_before_its_deadline() -> None:
+    """Just before its deadline, a leader's gate starts to refuse, until its next order."""
     leader = gate(open_until=10.0)
     passed = leader.receive("a", came(1), 10 - ABORT_MARGIN_S - 0.01)
     assert isinstance(passed, PassOn)
@@ -100,8 +100,8 @@ def test_a_leader_passes_on_until_its_deadline() -> None:
     assert found == {"requests_passed": 1, "requests_refused_closing": 3, "requests_held": 1}
 
 
-def test_the_mark_waits_for_what_there_was_no_room_for() -> None:
-    """It comes again: until then the standbys have to hold it."""
+def test_mark_waits_for_a_batch_refused_for_want_of_memory() -> None:
+    """The mark stays before a refused batch until it is sent again: the standbys must hold it."""
     leader = gate(open_until=1000.0)
     acked(leader, 20)
     refused = leader.refuse("a", came(20.5), 20.5)
@@ -117,8 +117,8 @@ def test_the_mark_waits_for_what_there_was_no_room_for() -> None:
     assert leader.refuse("gone", came(60), 60) == Refuse(UNKNOWN, 1)
 
 
-def test_it_is_open_while_something_is_under_way() -> None:
-    """Also past its deadline, and after the order to close."""
+def test_gate_is_open_while_a_request_is_in_flight() -> None:
+    """The gate is open during a request, also after its deadline or an order to close."""
     leader = gate(open_until=10.0)
     passed = passes(leader, 9)
     assert leader.is_open(11)
@@ -130,8 +130,8 @@ def test_it_is_open_while_something_is_under_way() -> None:
     assert state(leader, 13).problem == "", "a closed gate has none"
 
 
-def test_the_mark_follows_what_is_acknowledged() -> None:
-    """Once requests were passed for a while; what is under way or failed is not passed over."""
+def test_mark_follows_acknowledged_requests() -> None:
+    """The mark follows what is acknowledged, and stays before what is in flight or has failed."""
     leader = gate(open_until=1000.0, marks={"a": ms(-50)})
     for at in range(20):
         acked(leader, at, at - 1.0)
@@ -149,8 +149,8 @@ def test_the_mark_follows_what_is_acknowledged() -> None:
     assert state(leader, 49).behind_s == pytest.approx(0)
 
 
-def test_the_mark_is_newest_when_it_closes() -> None:
-    """Whatever was acknowledged since the last report counts in what the lease is left with."""
+def test_mark_is_updated_when_the_gate_closes() -> None:
+    """When the gate closes, the mark includes what was acknowledged since the last report."""
     leader = gate(open_until=1000.0)
     for at in range(20):
         acked(leader, at, at)
@@ -158,8 +158,8 @@ def test_the_mark_is_newest_when_it_closes() -> None:
     assert state(leader, 19).mark == ms(13) - 1
 
 
-def test_what_was_refused_holds_the_mark() -> None:
-    """A batch that came while others were sent on is older than what comes first then."""
+def test_refused_batch_holds_the_mark() -> None:
+    """The mark stays before a batch refused during a replay: it is older than what follows."""
     leader = gate()
     leader.receive("a", came(1), 1)
     order(leader, 2, open_until=1000.0, marks={"a": ms(0)})
@@ -174,8 +174,8 @@ def test_what_was_refused_holds_the_mark() -> None:
     assert state(leader, 39).mark == ms(33) - 1
 
 
-def test_what_is_given_up_is_counted_and_said() -> None:
-    """Refused for good, or for an endpoint that has gone."""
+def test_dropped_samples_are_counted_and_logged() -> None:
+    """Samples that the receiver rejects, or whose endpoint is removed, are counted and logged."""
     found = gate(endpoints=(A, B))
     found.receive("a", came(1, 1, 2), 1)
     found.receive("b", came(1, 1, 2, 3), 1)
@@ -197,8 +197,8 @@ def test_what_is_given_up_is_counted_and_said() -> None:
     assert len(found.report(5, ms(5)).endpoints) == 2
 
 
-def test_an_endpoint_may_go_while_something_is_under_way() -> None:
-    """The gate is open until that has ended."""
+def test_removed_endpoint_keeps_the_gate_open_during_a_request() -> None:
+    """If an endpoint is removed during a request, the gate is open until the request ends."""
     found = gate(open_until=10.0)
     passed = passes(found, 1)
     order(found, 2, endpoints=(B,))
@@ -219,8 +219,8 @@ def test_an_endpoint_may_go_while_something_is_under_way() -> None:
     assert counted(holding, 11)["samples_given_up"] == 1
 
 
-def test_endpoints_that_went_are_forgotten() -> None:
-    """Once nothing of theirs is in flight or to be logged; what they lost stays counted."""
+def test_removed_endpoint_is_forgotten() -> None:
+    """A removed endpoint is forgotten once nothing is in flight or unlogged; its losses stay."""
     found = gate(open_until=100.0)
     passed = passes(found, 1)
     order(found, 2, endpoints=(B,))
@@ -241,8 +241,8 @@ def test_endpoints_that_went_are_forgotten() -> None:
     assert len(losing.report(4, ms(4)).endpoints) == 2
 
 
-def test_a_loss_is_logged_before_its_endpoint_is_forgotten() -> None:
-    """Of an endpoint that went while its last batch was rejected."""
+def test_loss_is_logged_before_its_endpoint_is_forgotten() -> None:
+    """If an endpoint is removed after a rejection, the loss is logged before it is forgotten."""
     found = gate()
     found.receive("a", came(1), 1)
     order(found, 2, open_until=100.0)
@@ -256,8 +256,11 @@ def test_a_loss_is_logged_before_its_endpoint_is_forgotten() -> None:
     assert not found.knows("a")
 
 
-def test_the_mark_waits_for_what_cannot_be_decoded() -> None:
-    """It may hold samples of any time: the receiver may know how to read it."""
+def test_mark_waits_for_a_batch_that_cannot_be_decoded() -> None:
+    """The mark stays while a batch is in flight that cannot be decoded.
+
+    It may have samples of any time, and the receiver may be able to read it.
+    """
     leader = gate(open_until=1000.0)
     for at in range(10):
         acked(leader, at)
@@ -276,8 +279,8 @@ def test_the_mark_waits_for_what_cannot_be_decoded() -> None:
     assert (state(leader, 30).mark or 0) > (before or 0)
 
 
-def test_the_offset_of_a_clock_is_known_for_the_leader_that_was_asked() -> None:
-    """Not for the next one, which may be this replica itself."""
+def test_clock_offset_is_that_of_the_current_leader() -> None:
+    """The clock offset is unknown after a change of the leader, which may be this replica."""
     standby = gate(leader="x")
     standby.apply_marks({}, ms(1), 0.25)
     order(standby, 2, marks={"a": ms(1)})
@@ -286,18 +289,18 @@ def test_the_offset_of_a_clock_is_known_for_the_leader_that_was_asked() -> None:
     assert standby.report(3, ms(3)).clock_offset_s is None
 
 
-# --- requests that are being read, or were cut off ---
+# --- requests that are being read, or were interrupted --------------------------------------------
 
 
 def begun(given: Gate, at: float) -> Reading:
-    """Let the head of a request come."""
+    """Receive the head of a request."""
     found = given.begin_reading("a", at, ms(at))
     assert found is not None
     return found
 
 
 def mark_while(given: Gate, since: int, until: int) -> int:
-    """Let another shard's requests come each second, and return the mark then."""
+    """Receive requests of another shard each second, and return the mark at the end."""
     for at in range(since, until):
         acked(given, at, at - 1)
     mark = state(given, until).mark
@@ -305,8 +308,8 @@ def mark_while(given: Gate, since: int, until: int) -> int:
     return mark
 
 
-def test_the_mark_waits_for_what_is_being_read() -> None:
-    """However long that takes; then for its samples as for others'."""
+def test_mark_waits_for_a_request_that_is_being_read() -> None:
+    """The mark stays while a request is being read, however long; then its samples count."""
     leader = gate(open_until=1000)
     reading = begun(leader, 100)
     assert mark_while(leader, 0, 130) == ms(94) - 1
@@ -316,8 +319,11 @@ def test_the_mark_waits_for_what_is_being_read() -> None:
     assert mark_while(leader, 130, 140) > ms(100)
 
 
-def test_what_is_being_read_may_lag_like_what_came_before_it() -> None:
-    """Its shard may still lag when the others have caught up."""
+def test_request_that_is_being_read_may_lag() -> None:
+    """A request that is being read may have samples as late as those of earlier requests.
+
+    Its shard may still lag when the others have caught up.
+    """
     leader = gate(open_until=1000)
     for at in range(80, 100):
         acked(leader, at, at - 60)
@@ -326,8 +332,11 @@ def test_what_is_being_read_may_lag_like_what_came_before_it() -> None:
     assert mark_while(leader, 100, 130) < ms(40)
 
 
-def test_the_mark_waits_until_what_was_cut_off_has_had_time_to_come_again() -> None:
-    """As long as Prometheus pauses at most; a Prometheus that was killed does not send it again."""
+def test_mark_waits_for_the_retry_of_an_interrupted_request() -> None:
+    """After an interrupted request, the mark waits for Prometheus' longest pause.
+
+    If Prometheus was killed, it does not send the request again.
+    """
     leader = gate(open_until=1000)
     reading = begun(leader, 100)
     mark_while(leader, 0, 120)
@@ -336,8 +345,8 @@ def test_the_mark_waits_until_what_was_cut_off_has_had_time_to_come_again() -> N
     assert mark_while(leader, 125, 130) > ms(100)
 
 
-def test_a_take_over_loses_nothing_of_what_was_cut_off() -> None:
-    """The leader is killed before it came again: the next one has it, and sends it."""
+def test_interrupted_request_is_not_lost_in_a_hand_over() -> None:
+    """If the leader dies before an interrupted request is repeated, the next leader sends it."""
     leader, standby = gate(open_until=1000), gate()
     reading = begun(leader, 100)
     assert isinstance(standby.receive("a", came(100, 95, 99), 100), Hold)
@@ -348,8 +357,8 @@ def test_a_take_over_loses_nothing_of_what_was_cut_off() -> None:
     assert replay(standby, 122) == [95, 99]
 
 
-def test_a_hand_over_waits_for_what_is_being_read_or_was_cut_off() -> None:
-    """The next leader drops what it holds of the time before."""
+def test_hand_over_waits_for_a_request_being_read_or_interrupted() -> None:
+    """A hand-over waits for such a request: the next leader drops what it holds up to then."""
     leader = gate(open_until=1000)
     mark_while(leader, 0, 100)
     reading = begun(leader, 100)
@@ -362,16 +371,16 @@ def test_a_hand_over_waits_for_what_is_being_read_or_was_cut_off() -> None:
     assert leader.report(132, ms(132)).has_handed_over
 
 
-def test_what_was_cut_off_after_the_opening_is_awaited_as_what_is_older() -> None:
-    """It is held and sent in order, since the receiver may have a part of it."""
+def test_interrupted_request_is_awaited_like_older_samples() -> None:
+    """The retry of an interrupted request is held and replayed: the receiver may have a part."""
     leader = gate()
     order(leader, 100, open_until=1000)
     leader.end_reading(begun(leader, 103), 103, is_complete=False)
     assert isinstance(leader.receive("a", came(108.5, 95), 108.5), Hold)
 
 
-def test_an_endpoint_that_the_gate_does_not_know_is_not_waited_for() -> None:
-    """Prometheus may know it first."""
+def test_request_for_an_unknown_endpoint_is_not_awaited() -> None:
+    """A request for an unknown endpoint is not tracked: Prometheus may know it before the gate."""
     leader = gate(open_until=1000)
     assert leader.begin_reading("b", 1, ms(1)) is None
     leader.end_reading(None, 2, is_complete=False)

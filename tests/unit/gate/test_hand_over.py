@@ -1,4 +1,4 @@
-"""A hand-over cuts at its moment, and ends when the receiver has all up to it."""
+"""A hand-over splits batches at its time, and ends when the receiver has everything before."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from wrapper.gate.held import OVERHEAD
 from wrapper.gate.samples import Counts, Span
 
 
-def test_what_is_later_is_held() -> None:
-    """As a batch of its own, that came after the moment; protocol 2 with its counts."""
+def test_later_samples_are_held_as_a_separate_batch() -> None:
+    """Later samples are held as a separate batch, for protocol 2 with their counts."""
     for protocol in (V1, V2):
         whole = batch(("a", 5), ("b", 6), ("c", 7), came=9, protocol=protocol)
         found = split(whole, 5)
@@ -43,8 +43,8 @@ def test_what_is_later_is_held() -> None:
         assert found.times == Span(5, 7)
 
 
-def test_a_batch_on_one_side_is_not_touched() -> None:
-    """Its bytes stay; what is held never seems to have come before the moment."""
+def test_batch_on_one_side_of_the_split_is_unchanged() -> None:
+    """A batch that is not split keeps its bytes; a held one counts as received after the split."""
     whole = batch(("a", 5), ("b", 6), came=6)
     assert split(whole, 6).body is whole.body
     assert split(whole, 6).late is None
@@ -57,16 +57,16 @@ def test_a_batch_on_one_side_is_not_touched() -> None:
     assert back.came == 5
 
 
-def test_what_cannot_be_read_is_held() -> None:
-    """It cannot be cut, and might be later."""
+def test_unreadable_batch_is_held() -> None:
+    """A batch that cannot be read is held whole: it cannot be split, and may be later."""
     found = split(replace(batch(came=9), body=b"what is this"), 5)
     assert found.body is None
     assert found.late is not None
     assert (found.late.body, found.late.came) == (b"what is this", 9)
 
 
-def test_a_hand_over_cuts_at_its_moment() -> None:
-    """Up to it goes to the receiver; later is held, also what is all later."""
+def test_hand_over_splits_batches_at_its_time() -> None:
+    """During a hand-over, samples up to its time are passed on, and later ones are held."""
     leader = gate(open_until=1000.0)
     order(leader, 10, hands_over=True)
     late = leader.receive("a", came(11, 11, 12), 11)
@@ -82,8 +82,8 @@ def test_a_hand_over_cuts_at_its_moment() -> None:
 
 
 @pytest.mark.parametrize(("status", "held"), [(400, 1), (429, 1), (500, 0), (None, 0)])
-def test_the_rest_is_held_if_it_does_not_come_again(status: int | None, held: int) -> None:
-    """Prometheus sends again what failed, whole; what is refused for good it drops, whole."""
+def test_later_part_is_held_unless_the_batch_is_sent_again(status: int | None, held: int) -> None:
+    """The later part is held unless the answer makes Prometheus send the whole batch again."""
     leader = gate(open_until=1000.0, memory=(OVERHEAD + 200))
     order(leader, 10, hands_over=True)
     passed = passes(leader, 12, 9, 11)
@@ -95,8 +95,11 @@ def test_the_rest_is_held_if_it_does_not_come_again(status: int | None, held: in
 
 
 @pytest.mark.parametrize("retries", [False, True])
-def test_a_hand_over_waits_for_what_was_throttled_if_it_comes_again(*, retries: bool) -> None:
-    """By default, Prometheus drops what is answered 429; Retry-After does not matter then."""
+def test_hand_over_waits_for_a_throttled_batch_if_it_is_retried(*, retries: bool) -> None:
+    """A hand-over waits for a batch answered with 429 only if Prometheus sends it again.
+
+    By default Prometheus drops it, whatever Retry-After is.
+    """
     leader = gate(open_until=1000.0, endpoints=(replace(A, retries_429=retries),))
     for at in range(20):
         acked(leader, at, at)
@@ -110,8 +113,11 @@ def test_a_hand_over_waits_for_what_was_throttled_if_it_comes_again(*, retries: 
     assert state(leader, 40).mark == (ms(19.5) - 1 if retries else ms(21))
 
 
-def test_the_rest_has_its_memory_before_the_first_part_goes() -> None:
-    """Else the whole is refused: what Prometheus is told that was taken is held."""
+def test_later_part_needs_memory_before_the_first_part_is_sent() -> None:
+    """If there is no memory for the later part, the whole batch is refused.
+
+    What Prometheus believes to be accepted must be held.
+    """
     leader = gate(open_until=1000.0, memory=OVERHEAD)
     order(leader, 10, hands_over=True)
     assert leader.receive("a", came(12, 9, 11), 12) == Refuse(FULL, 1)
@@ -120,7 +126,7 @@ def test_the_rest_has_its_memory_before_the_first_part_goes() -> None:
 
 
 def handing_over(now: float = 10.0) -> Gate:
-    """Return a leader that has passed requests for long, and hands over."""
+    """Return a leader that has passed on requests for long, and now hands over."""
     leader = gate(open_until=1000.0)
     for at in range(int(now)):
         acked(leader, at, at)
@@ -129,7 +135,7 @@ def handing_over(now: float = 10.0) -> Gate:
 
 
 def passing() -> tuple[Gate, PassOn]:
-    """Return a leader that has passed requests for long, and one that is under way since 9."""
+    """Return a leader that has passed on requests for long, and a request in flight since 9."""
     leader = gate(open_until=1000.0)
     for at in range(9):
         acked(leader, at, at)
@@ -139,14 +145,14 @@ def passing() -> tuple[Gate, PassOn]:
 
 
 def has_handed_over(leader: Gate, now: float) -> bool:
-    """Tell whether it says so, and that its mark is the moment then."""
+    """Return whether the hand-over is done; if so, the mark must be its time."""
     found = leader.report(now, ms(now))
     assert not found.has_handed_over or found.marks == {"a": ms(10)}
     return found.has_handed_over
 
 
-def test_a_hand_over_ends_when_all_has_come() -> None:
-    """After the longest wait in a shard and a second; the mark is the moment then."""
+def test_hand_over_ends_after_the_longest_wait_in_a_shard() -> None:
+    """A hand-over ends after the longest wait in a shard and a second, with its time as mark."""
     leader = handing_over()
     for at in (11, 12, 13, 14, 15):
         acked(leader, at, 9, at)
@@ -154,7 +160,7 @@ def test_a_hand_over_ends_when_all_has_come() -> None:
     assert has_handed_over(leader, 16)
     for at in range(17, 30):
         acked(leader, at, 9)
-        assert has_handed_over(leader, at)  # what comes late still goes; the mark stays
+        assert has_handed_over(leader, at)  # late samples are still passed on; the mark stays
     order(leader, 30, open_until=None, hands_over=False)
     assert not leader.report(30, ms(30)).has_handed_over
     assert state(leader, 30).mark == ms(10)
@@ -163,22 +169,22 @@ def test_a_hand_over_ends_when_all_has_come() -> None:
     assert state(leader, 30).held_batches == 2
 
 
-def test_a_hand_over_waits_for_what_is_under_way() -> None:
-    """And for what failed, until it has come again."""
+def test_hand_over_waits_for_requests_in_flight_and_failed() -> None:
+    """A hand-over waits for a request in flight and, if it fails, for its repetition."""
     leader = handing_over()
     passed = passes(leader, 12, 9)
     assert not has_handed_over(leader, 17)
     leader.ended(passed, Answer(503), 18)
     assert not has_handed_over(leader, 19)
-    leader.ended(passes(leader, 20, 8), OK, 20)  # another body does not stand for it
+    leader.ended(passes(leader, 20, 8), OK, 20)  # another body does not count as the repetition
     assert not has_handed_over(leader, 30)
     leader.ended(passes(leader, 31, 9), OK, 31)
-    assert not has_handed_over(leader, 36)  # it was late: perhaps there is more
+    assert not has_handed_over(leader, 36)  # it was late: more may follow
     assert has_handed_over(leader, 37)
 
 
-def test_a_hand_over_waits_for_what_waited_behind_a_slow_request() -> None:
-    """Its shard sends one at a time: what was scraped meanwhile comes within the window then."""
+def test_hand_over_waits_for_samples_behind_a_slow_request() -> None:
+    """A hand-over waits for a window after a slow request: its shard sends one at a time."""
     leader, slow = passing()
     order(leader, 10, hands_over=True)
     leader.ended(slow, OK, 18)
@@ -187,8 +193,8 @@ def test_a_hand_over_waits_for_what_waited_behind_a_slow_request() -> None:
     assert has_handed_over(leader, 24)
 
 
-def test_a_hand_over_waits_behind_a_request_that_came_again() -> None:
-    """It had come before the moment, and held its shard up until it was taken."""
+def test_hand_over_waits_for_samples_behind_a_repeated_request() -> None:
+    """A hand-over waits for a window after a repeated request, which had delayed its shard."""
     leader, first = passing()
     leader.ended(first, Answer(503), 9)
     order(leader, 10, hands_over=True)
@@ -197,16 +203,16 @@ def test_a_hand_over_waits_behind_a_request_that_came_again() -> None:
     assert has_handed_over(leader, 20)
 
 
-def test_a_quick_request_holds_no_hand_over_up() -> None:
-    """What came after the moment and was taken within a second had all that waited then."""
+def test_quick_request_does_not_delay_a_hand_over() -> None:
+    """A later request that was acknowledged within a second had all that waited at that time."""
     leader = handing_over()
     leader.ended(passes(leader, 14.5, 10), OK, 15.4)
     decode(leader, 15.4)
     assert has_handed_over(leader, 16)
 
 
-def test_a_hand_over_waits_for_a_prometheus_that_lags() -> None:
-    """What comes is older than any wait in a shard: more of it is to come."""
+def test_hand_over_waits_for_a_prometheus_that_lags() -> None:
+    """A hand-over waits while samples arrive that are older than any wait in a shard."""
     leader = handing_over()
     for at in (12, 14, 16, 18):
         acked(leader, at, at - 9)
@@ -220,9 +226,9 @@ def test_a_hand_over_waits_for_a_prometheus_that_lags() -> None:
 @pytest.mark.parametrize(
     ("ages", "ends_at"),
     [
-        ((5, 0), 16),  # what waited in a shard
+        ((5, 0), 16),  # samples that waited in a shard
         ((9, 0), 16),  # a slow scrape, or a target that sets timestamps
-        ((5, 3), 16),  # what has just been scraped goes at once if a batch is full
+        ((5, 3), 16),  # new samples are sent at once if a batch is full
         ((8, 3), 18),
         ((8, 8), 18),
         ((10, 9), 20),
@@ -230,10 +236,10 @@ def test_a_hand_over_waits_for_a_prometheus_that_lags() -> None:
         ((12, 12), 16),  # too late to wait for
     ],
 )
-def test_a_hand_over_waits_longer_for_a_prometheus_that_lags(
+def test_hand_over_waits_as_long_as_samples_were_late_before(
     ages: tuple[int, int], ends_at: int
 ) -> None:
-    """As long as its samples were late before, beyond what they may wait in a shard."""
+    """A hand-over waits longer by as much as samples were late before, within a limit."""
     leader = gate(open_until=1000.0)
     for at in range(10):
         acked(leader, at, *(at - age for age in ages))
@@ -244,8 +250,8 @@ def test_a_hand_over_waits_longer_for_a_prometheus_that_lags(
         assert has_handed_over(leader, at) == (at >= ends_at)
 
 
-def test_a_hand_over_does_not_wait_longer_after_slow_requests() -> None:
-    """What waited behind them is old, but did not enter late."""
+def test_slow_requests_do_not_extend_a_hand_over() -> None:
+    """Samples that waited behind slow requests are old, but did not enter Prometheus late."""
     leader = gate(open_until=1000.0)
     for at in range(0, 25, 5):
         leader.ended(passes(leader, at, at), OK, at + 4)
@@ -256,8 +262,8 @@ def test_a_hand_over_does_not_wait_longer_after_slow_requests() -> None:
         assert found == (at >= 36)
 
 
-def test_a_hand_over_waits_for_what_is_held_from_before() -> None:
-    """It goes first; what is cut off during the hand-over does not go."""
+def test_hand_over_waits_for_the_replay_of_older_batches() -> None:
+    """A hand-over waits for the replay of held batches; during it, batches to split are refused."""
     successor = gate()
     successor.receive("a", came(1), 1)
     order(successor, 2, open_until=1000.0)
@@ -270,8 +276,8 @@ def test_a_hand_over_waits_for_what_is_held_from_before() -> None:
     assert counted(successor, 19)["requests_refused_closing"] == 1
 
 
-def test_a_hand_over_that_is_called_off_sends_what_it_held() -> None:
-    """First, as any backlog; the mark is not beyond the moment until then."""
+def test_cancelled_hand_over_replays_what_it_held() -> None:
+    """After a cancelled hand-over, the later samples are replayed first, and the mark waits."""
     leader = handing_over()
     acked(leader, 12, 9, 11)
     order(leader, 13, hands_over=False)
@@ -281,16 +287,16 @@ def test_a_hand_over_that_is_called_off_sends_what_it_held() -> None:
     assert (state(leader, 14).mark or 0) <= ms(10)
 
 
-def test_a_hand_over_past_its_deadline_is_none() -> None:
-    """Whatever has come: another may write since."""
+def test_hand_over_after_its_deadline_is_not_complete() -> None:
+    """After its deadline, a hand-over does not complete: another replica may write since then."""
     leader = handing_over()
     order(leader, 11, open_until=15.0)
     assert not has_handed_over(leader, 17)
     assert (state(leader, 17).mark or 0) < ms(10)
 
 
-def test_protocol_2_is_told_what_is_held_of_it() -> None:
-    """The receiver counts its part; the rest has its own counts."""
+def test_protocol_2_counts_what_is_held() -> None:
+    """With protocol 2, the later part has its own counts."""
     leader = gate(open_until=1000.0)
     order(leader, 10, hands_over=True)
     two = batch(("m", ms(9)), ("m", ms(11)), ("n", ms(11)), came=ms(12), protocol=V2)
@@ -302,8 +308,8 @@ def test_protocol_2_is_told_what_is_held_of_it() -> None:
     assert all_late == Hold(Counts(samples=1))
 
 
-def test_a_hand_over_waits_for_what_is_not_sent_on_yet() -> None:
-    """Also if no request came meanwhile."""
+def test_hand_over_waits_for_the_replay_without_requests() -> None:
+    """A hand-over waits for the replay of held batches, also if no requests arrive."""
     successor = gate()
     successor.receive("a", came(1), 1)
     order(successor, 2, open_until=1000.0)
@@ -313,8 +319,8 @@ def test_a_hand_over_waits_for_what_is_not_sent_on_yet() -> None:
     assert has_handed_over(successor, 20)
 
 
-def test_a_hand_over_waits_for_what_is_not_decoded_yet() -> None:
-    """It may be late, so that there is more."""
+def test_hand_over_waits_for_decoding() -> None:
+    """A hand-over waits for decoding: the samples may be late, so that more follow."""
     leader = handing_over()
     order(leader, 9, hands_over=False)
     leader.ended(passes(leader, 9, 8), OK, 9)
@@ -324,8 +330,8 @@ def test_a_hand_over_waits_for_what_is_not_decoded_yet() -> None:
     assert has_handed_over(leader, 17)
 
 
-def test_what_failed_in_a_hand_over_is_known_when_it_comes_again() -> None:
-    """By the whole as it came, of which a part was sent."""
+def test_failed_request_is_recognised_when_it_is_repeated() -> None:
+    """A failed request of a hand-over is recognised by its whole body, of which a part was sent."""
     leader = handing_over()
     leader.ended(passes(leader, 12, 9, 11), Answer(503), 12)
     assert not has_handed_over(leader, 17)
@@ -333,8 +339,8 @@ def test_what_failed_in_a_hand_over_is_known_when_it_comes_again() -> None:
     assert has_handed_over(leader, 17)
 
 
-def test_the_mark_of_a_hand_over_stays_at_its_moment() -> None:
-    """Whatever comes after it is held, not acknowledged."""
+def test_mark_of_a_hand_over_stays_at_its_time() -> None:
+    """During a hand-over the mark does not pass its time: later samples are held."""
     leader = handing_over()
     for at in range(11, 40):
         assert leader.receive("a", came(at), at) == Hold(None)
@@ -342,8 +348,11 @@ def test_the_mark_of_a_hand_over_stays_at_its_moment() -> None:
         assert (state(leader, at).mark or 0) <= ms(10)
 
 
-def test_a_hand_over_begins_when_nothing_is_older_than_the_gate_is_open() -> None:
-    """What is older has to go by way of what is held, and that is not cut."""
+def test_hand_over_time_is_after_the_last_older_batch() -> None:
+    """The hand-over's time starts when no batch is older than the gate's opening.
+
+    Older batches must be held and replayed, and held batches are not split.
+    """
     successor = gate()
     order(successor, 10, open_until=1000.0)
     order(successor, 11, hands_over=True)

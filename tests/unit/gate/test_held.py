@@ -1,4 +1,4 @@
-"""What is held stays within one memory, and leaves oldest first."""
+"""Held batches share one memory limit, and are taken out oldest first."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ SIZE = 100 + 17 + OVERHEAD
 
 
 def of(came: int) -> Batch:
-    """Return a batch of 100 bytes, and fields of 17."""
+    """Return a batch with a body of 100 bytes and fields of 17."""
     return Batch(b"x" * 100, FIELDS, V1, came)
 
 
-def test_endpoints_share_one_memory() -> None:
-    """What one holds another cannot; what is taken out comes back."""
+def test_endpoints_share_one_memory_limit() -> None:
+    """Memory that one endpoint uses is not free for another until it is given back."""
     budget = Budget(2 * SIZE)
     a, b = HeldBatches(budget), HeldBatches(budget)
     assert a.add(of(1))
@@ -33,8 +33,11 @@ def test_endpoints_share_one_memory() -> None:
 @pytest.mark.parametrize(
     ("mark", "left"), [(9, [10, 20, 15]), (10, [20, 15]), (19, [20, 15]), (20, []), (99, [])]
 )
-def test_a_mark_releases_what_came_up_to_it(mark: int, left: list[int]) -> None:
-    """In order: after a clock that went back, the older waits for the one before it."""
+def test_mark_releases_batches_received_up_to_it(mark: int, left: list[int]) -> None:
+    """A mark releases batches in order.
+
+    After the clock has gone back, an older batch waits for the newer one before it.
+    """
     budget = Budget(10 * SIZE)
     held = HeldBatches(budget)
     for came in (10, 20, 15):
@@ -45,8 +48,8 @@ def test_a_mark_releases_what_came_up_to_it(mark: int, left: list[int]) -> None:
     assert (held.oldest.came if held.oldest else None) == (left[0] if left else None)
 
 
-def test_a_reserved_place_is_there_later() -> None:
-    """Memory that was reserved is nobody else's, until it is used or given back."""
+def test_reserved_memory_is_available_later() -> None:
+    """Reserved memory is available to its owner only, until it is used or given back."""
     budget = Budget(SIZE)
     held = HeldBatches(budget)
     assert held.reserve(SIZE)
@@ -59,8 +62,8 @@ def test_a_reserved_place_is_there_later() -> None:
     assert (budget.used, held.bytes, len(held)) == (0, 0, 0)
 
 
-def test_one_may_be_held_beyond_the_memory() -> None:
-    """It still counts, so that others wait until it has gone."""
+def test_one_batch_may_exceed_the_memory_limit() -> None:
+    """A forced batch is held beyond the limit, and counts, so that others wait for it."""
     held = HeldBatches(Budget(SIZE))
     assert held.add(of(1))
     assert held.add(of(2), is_forced=True)

@@ -1,4 +1,4 @@
-"""A hand-over waits for samples that are late again and again."""
+"""The age of late samples that a hand-over waits for."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ USUAL_S = 6.0
 
 
 def longest(*seen: tuple[float, float], now: float) -> float:
-    """Return the age that counts after these: (when, age)."""
+    """Return the age that counts after these observations: (time, age)."""
     found = Lag()
     for at, age_s in seen:
         found.saw(at, age_s, USUAL_S)
     return found.longest_age_s(now, USUAL_S)
 
 
-def test_an_age_counts_when_it_is_seen_again() -> None:
-    """A slow scrape is slow each time; a machine that pauses makes many requests late once."""
+def test_age_counts_when_it_is_observed_again() -> None:
+    """An age counts when it is observed again later.
+
+    A slow scrape is slow each time; a machine that pauses makes many requests late once.
+    """
     assert longest(now=0) == USUAL_S
     assert longest((10, 9), now=10) == USUAL_S
     assert longest((10, 9), (10.1, 8), (15.9, 9), now=16) == USUAL_S
@@ -27,14 +30,17 @@ def test_an_age_counts_when_it_is_seen_again() -> None:
 
 
 @pytest.mark.parametrize(("age_s", "wanted"), [(6, 6), (6.1, 6.1), (11, 11), (11.1, 6), (3600, 6)])
-def test_only_ages_that_can_be_waited_for_count(age_s: float, wanted: float) -> None:
-    """What waited in a shard is not late; a target may set the same timestamp forever."""
+def test_only_ages_within_the_limit_count(age_s: float, wanted: float) -> None:
+    """An age within the usual wait in a shard, or beyond the limit, does not count.
+
+    A target may always set the same timestamp.
+    """
     assert MOST_S == 5
     assert longest((10, age_s), (25, age_s), now=25) == wanted
 
 
-def test_an_age_counts_for_a_while() -> None:
-    """Two scrapes of a minute, and no longer."""
+def test_age_expires() -> None:
+    """An age counts for two scrapes of a minute, and not longer."""
     seen = ((10, 9), (70, 8))
     assert longest(*seen, now=10 + SEEN_S - 1) == 8
     assert longest(*seen, now=10 + SEEN_S) == USUAL_S

@@ -1,4 +1,4 @@
-"""Of the series of a refused part, some are sent alone, and the others according to the answers."""
+"""Of the series of a refused part, some are probed, and the answers decide about the others."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from wrapper.gate.probes import ROUNDS, are_mixed, changes, groups, probes
 
 @pytest.mark.parametrize("attempt", [0, 1, 12345])
 @pytest.mark.parametrize(("count", "sent"), [(0, 0), (1, 1), (64, 64), (65, 64), (2000, 64)])
-def test_so_many_are_sent_alone(count: int, sent: int, attempt: int) -> None:
-    """All of few; of many, 64, with both ends; only indexes that were given."""
+def test_number_of_probes(count: int, sent: int, attempt: int) -> None:
+    """Of few series all are probed, of many 64, including both ends."""
     indexes = range(7, 7 + 3 * count, 3)
     found = probes(indexes, 64, attempt)
     assert (len(found), found) == (sent, sorted(set(found) & set(indexes)))
     assert not found or (found[0], found[-1]) == (indexes[0], indexes[-1])
 
 
-def test_a_second_round_has_others_too_and_so_has_another_attempt() -> None:
-    """The ends are always among them."""
+def test_probes_differ_by_round_and_attempt() -> None:
+    """A second round has more probes, another attempt has others; the ends are always included."""
     first, more = (set(probes(range(2000), most, 3)) for most in ROUNDS)
     assert first < more
     assert more & set(probes(range(2000), ROUNDS[-1], 4)) == {0, 1999}
 
 
 @pytest.mark.parametrize("period", [2, 3, 4, 5, 8, 16])
-def test_the_probes_find_what_alternates(period: int) -> None:
-    """Each series of a shard, of so many, is in the same place of the period."""
+def test_probes_cover_each_phase_of_a_period(period: int) -> None:
+    """The probes cover each phase of a short period, e.g. that of shards."""
     assert {at % period for at in probes(range(500), 64, 0)} == set(range(period))
 
 
-def test_a_cut_is_known_on_one_side() -> None:
-    """The others are sent together, and the series around the cut alone."""
+def test_series_around_a_change_are_sent_alone() -> None:
+    """Around one change of the answers, series are sent alone; the others are sent together."""
     accepted = {0: False, 3: False, 6: True, 9: True}
     assert changes(accepted) == 1
     assert groups(12, accepted) == [[7, 8, 10, 11], [4], [5]]
@@ -43,14 +43,14 @@ def test_a_cut_is_known_on_one_side() -> None:
     assert groups(6, other) == [[1], [2]]
 
 
-def test_nothing_is_sent_if_all_are_known() -> None:
-    """All are sent together if all are new."""
+def test_uniform_answers_need_no_single_series() -> None:
+    """If all probes are known, nothing more is sent; if all are new, the others go together."""
     assert groups(9, dict.fromkeys((0, 4, 8), False)) == []
     assert groups(9, dict.fromkeys((0, 4, 8), True)) == [[1, 2, 3, 5, 6, 7]]
 
 
-def test_few_new_series_do_not_make_each_be_sent() -> None:
-    """Only those around them; nor does one run of new series."""
+def test_few_new_series_do_not_make_all_be_sent() -> None:
+    """For a few new series, or one run of them, only the series around them are sent."""
     accepted = dict.fromkeys(range(0, 400, 4), False)
     accepted |= {20: True, 200: True}
     assert not are_mixed(accepted)
@@ -61,8 +61,8 @@ def test_few_new_series_do_not_make_each_be_sent() -> None:
 
 
 @given(st.dictionaries(st.integers(0, 40), st.sampled_from([True, False, None]), min_size=1))
-def test_only_known_ones_leave_series_out(accepted: dict[int, bool | None]) -> None:
-    """Each other series is sent once; also where it is not known what became of the probes."""
+def test_only_known_probes_leave_series_out(accepted: dict[int, bool | None]) -> None:
+    """No series is sent twice, and series are left out only if probes were known."""
     sent = sorted(chain(accepted, *groups(41, accepted)))
     assert len(set(sent)) == len(sent)
     if are_mixed(accepted) or False not in accepted.values():

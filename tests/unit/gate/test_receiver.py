@@ -1,12 +1,12 @@
-"""Which header fields of a request go on to the receiver."""
+"""Which header fields of a request are passed on to the receiver."""
 
 from __future__ import annotations
 
 from wrapper.gate.receiver import end_to_end_fields
 
 
-def test_leaves_out_what_is_of_one_hop() -> None:
-    """Framing, the host, and what Connection names; names, order and repetitions stay."""
+def test_hop_by_hop_fields_are_left_out() -> None:
+    """Framing, host and fields named by Connection are left out; order and repetitions stay."""
     fields = (
         ("host", "gate"),
         ("Content-Length", "3"),

@@ -1,4 +1,4 @@
-"""What was held is sent on: nothing that is new is left, whatever the receiver has already."""
+"""The replay of held batches: no new sample is lost, whatever the receiver already has."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ Receiver = Callable[[bytes], Answer]
 
 
 class Prometheus:
-    """A receiver of protocol 1: takes nothing of a request with a sample that is not newer.
+    """A receiver of protocol 1 that rejects a request with a sample that is not newer.
 
-    In protocol 2 it says that it has written all, or nothing.
+    With ``is_partial`` it stores the good samples of a rejected request. In protocol 2, it reports
+    all samples as written, or none.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Prometheus:
         self._protocol = protocol
 
     def __call__(self, body: bytes) -> Answer:
-        """Take a request, or not."""
+        """Store a request's samples, or reject it."""
         newest, taken, refused = dict(self.newest), [], 0
         for name, at in samples_in(body, self._protocol):
             if at > newest.get(name, -1):
@@ -63,7 +64,7 @@ class Prometheus:
 def drive(
     held: Batch, receiver: Receiver, mark: int | None = None, attempt: int = 0
 ) -> tuple[Result, list[float]]:
-    """Send a batch on; return the result and the wait before each request."""
+    """Replay a batch; return the result and the wait before each request."""
     waits: list[float] = []
     steps = replay(held, mark, 5.0, attempt)
     try:
@@ -76,7 +77,7 @@ def drive(
 
 
 def answers(*given: Answer) -> tuple[Receiver, list[bytes]]:
-    """Return a receiver that gives these answers, and what it got."""
+    """Return a receiver that gives these answers, and the bodies that it received."""
     left, got = iter(given), []
 
     def receiver(body: bytes) -> Answer:
@@ -86,8 +87,8 @@ def answers(*given: Answer) -> tuple[Receiver, list[bytes]]:
     return receiver, got
 
 
-def test_a_batch_goes_as_it_came() -> None:
-    """Its bytes are not touched where all is newer than the mark, or none is known."""
+def test_batch_without_known_samples_is_sent_unchanged() -> None:
+    """If all samples are newer than the mark, or there is none, the bytes stay as received."""
     held = batch(("a", 1), ("b", 2), came=3)
     for mark in (0, None):
         receiver, got = answers(Answer(204))
@@ -96,8 +97,8 @@ def test_a_batch_goes_as_it_came() -> None:
         assert (result, waits) == (Result(bytes_sent=len(held.body)), [0.0])
 
 
-def test_what_is_not_newer_than_the_mark_is_left_out() -> None:
-    """However late it came; the mark itself too; a batch without anything newer is not sent."""
+def test_samples_up_to_the_mark_are_left_out() -> None:
+    """Samples up to the mark are left out; a batch without newer ones is not sent."""
     held = batch(("a", 4), ("b", 5), ("a", 6), came=LATER)
     receiver, got = answers(Answer(204))
     result, _ = drive(held, receiver, 5)
@@ -106,8 +107,8 @@ def test_what_is_not_newer_than_the_mark_is_left_out() -> None:
     assert drive(held, receiver, 6) == (Result(left_out=3), [])
 
 
-def test_a_batch_that_cannot_be_read_is_the_receivers_to_judge() -> None:
-    """It is sent as it came; refused, it counts as one."""
+def test_unreadable_batch_is_sent_unchanged() -> None:
+    """A batch that cannot be read is sent unchanged; if it is refused, it counts as one sample."""
     held = replace(batch(came=1), body=b"what is this")
     assert drive(held, answers(Answer(204))[0], 5)[0].given_up == 0
     for status in (400, 415):
@@ -118,8 +119,8 @@ def test_a_batch_that_cannot_be_read_is_the_receivers_to_judge() -> None:
     assert drive(v2, answers(Answer(204))[0])[0].given_up == 0
 
 
-def test_what_is_not_answered_is_sent_again() -> None:
-    """The same bytes, after pauses that double up to the longest, and Retry-After."""
+def test_unanswered_request_is_repeated() -> None:
+    """The same bytes are sent again, after pauses that double up to the longest, or Retry-After."""
     held = batch(("a", 1), came=1)
     failing = [Answer(None), Answer(500), Answer(429, retry_after_s=7.0), *[Answer(503)] * 7]
     receiver, got = answers(*failing, Answer(200))
@@ -130,8 +131,8 @@ def test_what_is_not_answered_is_sent_again() -> None:
 
 
 @pytest.mark.parametrize("status", [301, 401, 404, 413, 422])
-def test_what_is_refused_for_good_is_given_up(status: int) -> None:
-    """All its samples count, and the result says why."""
+def test_batch_refused_for_good_is_given_up(status: int) -> None:
+    """If a batch is refused for good, all its samples count as given up, with the reason."""
     receiver, got = answers(Answer(status, problem="no"))
     result, _ = drive(batch(("a", 1), ("b", 1), came=1), receiver)
     assert (len(got), result.given_up, result.problem) == (1, 2, "no")
@@ -143,7 +144,7 @@ def test_what_is_refused_for_good_is_given_up(status: int) -> None:
     newest=st.dictionaries(st.sampled_from("abcde"), st.integers(0, 5)),
 )
 @settings(max_examples=60, deadline=None)
-def test_nothing_new_is_lost_to_what_is_known(
+def test_no_new_sample_is_lost_among_known_ones(
     status: int, samples: list[tuple[str, int]], newest: dict[str, int], *, is_partial: bool
 ) -> None:
     """The receiver gets each new sample, in order; the others are counted as known."""
@@ -153,13 +154,13 @@ def test_nothing_new_is_lost_to_what_is_known(
     wanted = [each for each in ordered if each[1] > newest.get(each[0], -1)]
     assert sorted(receiver.taken) == sorted(wanted)
     assert result.given_up == 0
-    if not is_partial:  # what was taken with a refusal is refused when it comes again
+    if not is_partial:  # what was stored with a rejection is rejected when it is repeated
         assert result.rejected_known == len(ordered) - len(wanted)
     assert len(waits) <= 1 + MOST_REQUESTS
 
 
-def test_a_time_that_is_known_costs_few_requests() -> None:
-    """Of 500 series that the receiver has, it gets 64; of the next time it takes all."""
+def test_known_timestamp_needs_few_requests() -> None:
+    """Of 500 known series, 64 are probed; those of the next timestamp are sent together."""
     names = [f"m{number}" for number in range(500)]
     receiver = Prometheus(dict.fromkeys(names, 7))
     held = batch(*((name, at) for at in (7, 8) for name in names), came=LATER)
@@ -167,8 +168,8 @@ def test_a_time_that_is_known_costs_few_requests() -> None:
     assert (len(receiver.taken), result.rejected_known, len(waits)) == (500, 500, 1 + 2 + 64)
 
 
-def test_new_series_among_known_ones_are_found() -> None:
-    """Each second of 60 series is new: halves alone would all be refused."""
+def test_alternating_new_series_are_found() -> None:
+    """If every second of 60 series is new, all new ones are stored; halves would all be refused."""
     names = [f"m{number}" for number in range(60)]
     receiver = Prometheus(dict.fromkeys(names[::2], 7))
     result, _ = drive(batch(*((name, 7) for name in names), came=LATER), receiver)
@@ -177,7 +178,10 @@ def test_new_series_among_known_ones_are_found() -> None:
 
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.5, 0.9])
 def test_few_new_series_among_many_are_found(share: float) -> None:
-    """Some shards of the former leader's Prometheus had sent theirs, and the others had not."""
+    """New series among many known ones are found, with a bounded number of requests.
+
+    Some shards of the old leader's Prometheus had sent their series, others had not.
+    """
     for seed in range(3):
         names = [f"m{number}" for number in range(500)]
         known = random.Random(seed).sample(names, round(500 * (1 - share)))
@@ -188,8 +192,8 @@ def test_few_new_series_among_many_are_found(share: float) -> None:
         assert len(waits) < 1.5 * 500
 
 
-def test_the_requests_suffice_for_the_largest_batch_by_default() -> None:
-    """Half of 2,000 series are new: none of them is given up."""
+def test_request_limit_suffices_for_the_largest_default_batch() -> None:
+    """If half of 2,000 series are new, none of them is given up."""
     names = [f"m{number}" for number in range(2000)]
     known = random.Random(1).sample(names, 1000)
     receiver = Prometheus(dict.fromkeys(known, 7))
@@ -198,8 +202,8 @@ def test_the_requests_suffice_for_the_largest_batch_by_default() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 5, 250])
-def test_one_run_of_new_series_costs_few_requests(count: int) -> None:
-    """They are found if one of them is a probe, without asking for each of 2,000."""
+def test_run_of_new_series_needs_few_requests(count: int) -> None:
+    """A run of new series that has a probe is found without a request for each of 2,000."""
     names = [f"m{number}" for number in range(2000)]
     first = probes(range(2000), 64, 0)[30]
     new = names[first : first + count]
@@ -209,8 +213,8 @@ def test_one_run_of_new_series_costs_few_requests(count: int) -> None:
     assert len(waits) < 200
 
 
-def test_two_new_series_among_many_do_not_make_each_be_sent() -> None:
-    """They are probes of the first round; the second shows that few are new."""
+def test_two_new_series_do_not_make_all_be_sent() -> None:
+    """If two probes of the first round are new, the second round shows that few are."""
     names = [f"m{number}" for number in range(2000)]
     found = probes(range(2000), 64, 0)
     receiver = Prometheus(dict.fromkeys({*names} - {names[found[20]], names[found[40]]}, 7))
@@ -221,8 +225,8 @@ def test_two_new_series_among_many_do_not_make_each_be_sent() -> None:
 
 @pytest.mark.parametrize("sent", [30, 65, 300])
 @pytest.mark.parametrize("is_cut", [True, False])
-def test_what_is_sent_again_from_the_beginning_is_not_all_known(sent: int, *, is_cut: bool) -> None:
-    """The probes were accepted the first time, and are refused now: others are sent."""
+def test_repeated_batch_is_not_taken_as_known(sent: int, *, is_cut: bool) -> None:
+    """If an interrupted batch is sent again, its first probes are known, but others are probed."""
     names = [f"m{number}" for number in range(500)]
     known = names[:200] if is_cut else random.Random(1).sample(names, 200)
     receiver = Prometheus(dict.fromkeys(known, 7))
@@ -237,8 +241,8 @@ def test_what_is_sent_again_from_the_beginning_is_not_all_known(sent: int, *, is
 
 
 @pytest.mark.parametrize("known", [1, 6, 200, 350, 355])
-def test_a_scrape_that_was_cut_costs_few_requests(known: int) -> None:
-    """The receiver has the first series of it: a run that is known is not asked for wholly."""
+def test_scrape_that_was_cut_needs_few_requests(known: int) -> None:
+    """If the receiver has the first series of a scrape, the known run takes few requests."""
     names = [f"m{number}" for number in range(356)]
     receiver = Prometheus(dict.fromkeys(names[:known], 7))
     result, waits = drive(batch(*((name, 7) for name in names), came=LATER), receiver)
@@ -246,8 +250,8 @@ def test_a_scrape_that_was_cut_costs_few_requests(known: int) -> None:
     assert len(waits) < 110
 
 
-def test_the_requests_are_bounded() -> None:
-    """What is not found out within the bound is given up and counted, and later times still go."""
+def test_number_of_requests_is_bounded() -> None:
+    """Beyond the limit, samples are given up and counted, and later timestamps are still sent."""
     names = [f"m{number}" for number in range(6000)]
     receiver = Prometheus(dict.fromkeys(names[::2], 300))
     samples = [(name, at) for at in (1, 2, 301) for name in names]
@@ -260,8 +264,8 @@ def test_the_requests_are_bounded() -> None:
     assert len([at for _, at in receiver.taken if at == 301]) == 6000
 
 
-def test_many_times_are_sent_together() -> None:
-    """Of more than 128 times several go in one request, and only what is refused is split."""
+def test_many_timestamps_are_sent_together() -> None:
+    """Of more than 128 timestamps, several share a request; only rejected requests are split."""
     receiver = Prometheus({"m": 3})
     result, waits = drive(batch(*(("m", at) for at in range(300)), came=LATER), receiver)
     assert [at for _, at in receiver.taken] == list(range(4, 300))
@@ -273,8 +277,8 @@ def test_many_times_are_sent_together() -> None:
     assert len(waits) <= 1 + MOST_REQUESTS
 
 
-def test_other_refusals_of_pieces_are_given_up() -> None:
-    """A piece that is refused for another reason is not split; the later ones go."""
+def test_other_rejections_of_pieces_are_given_up() -> None:
+    """A piece that is rejected for another reason is not split; later pieces are sent."""
     statuses = iter([400, 413, 204])
     result, waits = drive(
         batch(("a", 1), ("b", 1), ("a", 2), came=LATER), lambda _: Answer(next(statuses))
@@ -292,7 +296,7 @@ def test_other_refusals_of_pieces_are_given_up() -> None:
     ],
 )
 def test_counts_of_protocol_2_are_compared(answer: Answer, unconfirmed: int, known: int) -> None:
-    """With what the standby answered: fewer are unconfirmed, or known where it refuses."""
+    """If the receiver reports fewer samples, the rest is unconfirmed, or known after a 400."""
     held = batch(("a", 1), ("b", 1), ("c", 1), came=LATER, protocol=V2)
     receiver, got = answers(answer)
     result, _ = drive(held, receiver)
@@ -300,8 +304,11 @@ def test_counts_of_protocol_2_are_compared(answer: Answer, unconfirmed: int, kno
 
 
 @pytest.mark.parametrize("is_partial", [False, True])
-def test_who_says_that_nothing_was_written_may_be_wrong(is_partial: bool) -> None:
-    """Cortex says so of all that it refuses, of which it stores what is good; others store none."""
+def test_report_of_nothing_written_may_be_wrong(is_partial: bool) -> None:
+    """A rejection that reports nothing written is split, whether a part was stored or not.
+
+    Cortex reports so, but stores the good samples; other receivers store none.
+    """
     receiver = Prometheus({"a": 7}, is_partial=is_partial, protocol=V2)
     held = batch(("a", 7), ("b", 7), ("a", 8), ("b", 8), came=LATER, protocol=V2)
     result, _ = drive(held, receiver)
@@ -309,8 +316,8 @@ def test_who_says_that_nothing_was_written_may_be_wrong(is_partial: bool) -> Non
     assert (result.unconfirmed, result.given_up) == (0, 0)
 
 
-def test_metadata_that_is_refused_ends() -> None:
-    """A request without samples is not split for ever."""
+def test_rejected_metadata_ends() -> None:
+    """A rejected request without samples is not split for ever."""
     request = new(V1)
     request.metadata.add(family="m")
     held = replace(batch(came=1), body=pack(request))
@@ -319,8 +326,8 @@ def test_metadata_that_is_refused_ends() -> None:
     assert len(waits) < 4
 
 
-def test_statuses_mean_what_prometheus_takes_them_for() -> None:
-    """5xx, 429 and no answer: again; 2xx: there; all else: never."""
+def test_statuses_have_the_meaning_of_prometheus() -> None:
+    """5xx and no answer are retried, 429 too; 2xx is acknowledged; all others are rejections."""
     found = {status: outcome(status).name for status in (None, 200, 204, 302, 400, 429, 500, 503)}
     assert list(found.values()) == [
         *("UNANSWERED", "ACKED", "ACKED", "REJECTED", "REJECTED", "RETRY", "RETRY", "RETRY")

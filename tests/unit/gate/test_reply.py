@@ -1,4 +1,4 @@
-"""What a receiver's answer means, and what Prometheus gets of it."""
+"""What a receiver's answer means, and what Prometheus gets as its answer."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ WRITTEN = (
         ("", 0.0),
     ],
 )
-def test_reads_retry_after(text: str, seconds: float) -> None:
-    """It is a number of seconds, or a date; anything else says nothing."""
+def test_retry_after_is_read(text: str, seconds: float) -> None:
+    """Retry-After is a number of seconds or a date, up to an hour; other values are ignored."""
     assert answer_of(Reply(503, (("Retry-After", text),)), NOW).retry_after_s == seconds
 
 
-def test_says_why_a_receiver_did_not_take_it() -> None:
-    """The status and the first line, without what a terminal would obey."""
+def test_problem_has_status_and_first_line() -> None:
+    """The problem has the status and the printable first line of the answer."""
     answer = answer_of(Reply(400, (), b"out of \x1b[31morder\nmore"), NOW)
     assert (answer.problem, answer.outcome) == (
         "HTTP 400: out of \ufffd[31morder",
@@ -54,8 +54,8 @@ def test_says_why_a_receiver_did_not_take_it() -> None:
     assert answer_of(Reply(204, (), b"fine"), NOW).problem == ""
 
 
-def test_reads_what_was_written() -> None:
-    """What is not said was not written, unless nothing is said at all."""
+def test_written_counts_are_read() -> None:
+    """A missing count is 0 if another one is given; without any, the counts are unknown."""
     assert written(Reply(204, WRITTEN)) == Counts(samples=5, histograms=2)
     assert written(Reply(204)) is None
     odd = (("X-Prometheus-Remote-Write-Samples-Written", "five"),)
@@ -65,14 +65,14 @@ def test_reads_what_was_written() -> None:
 
 
 @pytest.mark.parametrize("text", ["9" * 5000, "Fri, 15 Jan 2038 08:00:30 GMT"])
-def test_has_prometheus_wait_an_hour_at_most(text: str) -> None:
-    """Prometheus waits however long it is told to, and its queue with it."""
+def test_retry_after_for_prometheus_is_an_hour_at_most(text: str) -> None:
+    """Prometheus would wait as long as Retry-After requests, and its queue too: at most an hour."""
     back = for_prometheus(Reply(503, (("Retry-After", text),)), None, NOW)
     assert back.field("retry-after") == "3600"
 
 
-def test_adds_what_is_held_of_the_same_batch() -> None:
-    """Prometheus sent one batch, and compares the counts with all of it."""
+def test_held_part_is_added_to_the_written_counts() -> None:
+    """Held samples are added to the counts, because Prometheus compares them with its batch."""
     back = for_prometheus(Reply(204, (*WRITTEN, ("Retry-After", "1"))), Counts(10, 1, 4), NOW)
     assert back.fields == (
         ("Retry-After", "1"),
@@ -82,18 +82,18 @@ def test_adds_what_is_held_of_the_same_batch() -> None:
     )
 
 
-def test_invents_no_counts() -> None:
-    """A receiver that does not count is one that Prometheus has to notice."""
+def test_missing_counts_are_not_invented() -> None:
+    """If the receiver sends no counts, Prometheus gets none, so that it notices."""
     assert for_prometheus(Reply(204), Counts(10), NOW) == Reply(204)
 
 
-def test_answers_for_the_receiver() -> None:
-    """204, with counts only for protocol 2."""
+def test_accepted_batch_gets_204() -> None:
+    """An accepted batch gets status 204, with counts only for protocol 2."""
     assert accepted(None) == Reply(204)
     assert accepted(Counts(1, 2, 3)).field("x-prometheus-remote-write-exemplars-written") == "3"
 
 
-def test_says_what_is_wrong() -> None:
-    """An error is JSON with its reason; unavailable asks to be tried again."""
+def test_error_is_json_with_its_reason() -> None:
+    """An error is JSON with its reason; an answer "unavailable" has Retry-After."""
     assert error(404, "no ü").body == '{"status": "error", "error": "no ü"}'.encode()
     assert unavailable("full", 2).field("retry-after") == "2"

@@ -1,4 +1,4 @@
-"""What the gate tells the supervisor, and when: at once, soon, or now and then."""
+"""What the gate reports to the supervisor, and when."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from wrapper.gate.reporting import IDLE_PERIOD_S, PERIOD_S, Reporting
 from wrapper.model.gate import EndpointReport, GateReport
 
 
-class Told:
-    """A reporting, and what has come of it to the other end."""
+class ReportingEnd:
+    """A reporting, and the reports that arrive at the other end."""
 
     def __init__(self, ours: socket, its: socket) -> None:
         self.reporting = Reporting(its)
@@ -21,7 +21,7 @@ class Told:
         ours.settimeout(0)
 
     def at(self, now: float, report: GateReport) -> tuple[bool, bool]:
-        """Tell a report; return whether it counts as news, and whether it was sent."""
+        """Report; return whether the report has news, and whether it was sent."""
         is_news = self.reporting.report_if_due(report, now)
         came = channel.receive_report(self._ours)
         assert came in (None, report)
@@ -29,13 +29,13 @@ class Told:
 
 
 @pytest.fixture
-def told() -> Iterator[Told]:
-    """Return a reporting that has told ``report()`` at 0."""
+def reporting_end() -> Iterator[ReportingEnd]:
+    """Give a reporting that has sent ``report()`` at 0."""
     ours, its = channel.pair()
     with ours, its:
-        told = Told(ours, its)
-        assert told.at(0.0, report()) == (True, True)
-        yield told
+        reporting_end = ReportingEnd(ours, its)
+        assert reporting_end.at(0.0, report()) == (True, True)
+        yield reporting_end
 
 
 def report(
@@ -46,32 +46,35 @@ def report(
     return GateReport(order=order, is_open=is_open, endpoints=(endpoint,))
 
 
-def test_what_has_not_changed_is_not_told_again(told: Told) -> None:
-    """Nothing is sent, and it is no news."""
-    assert told.at(100.0, report()) == (False, False)
+def test_unchanged_report_is_not_sent(reporting_end: ReportingEnd) -> None:
+    """An unchanged report is not sent, and has no news."""
+    assert reporting_end.at(100.0, report()) == (False, False)
 
 
-def test_what_the_supervisor_waits_for_is_told_at_once(told: Told) -> None:
-    """An order that was obeyed; it is no news, since each renewal of the lease is one."""
-    assert told.at(0.001, report(order=2)) == (False, True)
+def test_report_on_an_order_is_sent_at_once(reporting_end: ReportingEnd) -> None:
+    """The report on an order is sent at once, but is no news: each renewal causes one."""
+    assert reporting_end.at(0.001, report(order=2)) == (False, True)
 
 
-def test_what_an_open_gate_begins_to_hold_is_told_at_once(told: Told) -> None:
-    """If it exits then, samples are lost; how much it holds can wait."""
-    assert told.at(0.001, report(is_open=True)) == (True, True)
-    assert told.at(0.002, report(held=1, is_open=True)) == (True, True)
-    assert told.at(0.003, report(held=2, is_open=True)) == (True, False)
-    assert told.at(0.004, report(held=0, is_open=True)) == (True, True)
+def test_open_gate_reports_at_once_when_it_begins_to_hold(reporting_end: ReportingEnd) -> None:
+    """An open gate reports at once when it begins or ceases to hold; the amount can wait.
+
+    If it exits while it holds samples, they are lost.
+    """
+    assert reporting_end.at(0.001, report(is_open=True)) == (True, True)
+    assert reporting_end.at(0.002, report(held=1, is_open=True)) == (True, True)
+    assert reporting_end.at(0.003, report(held=2, is_open=True)) == (True, False)
+    assert reporting_end.at(0.004, report(held=0, is_open=True)) == (True, True)
 
 
-def test_what_requests_change_is_told_within_a_period(told: Told) -> None:
-    """It stays news until it is told."""
-    assert told.at(PERIOD_S / 2, report(held=1)) == (True, False)
-    assert told.at(PERIOD_S, report(held=1)) == (True, True)
-    assert told.at(PERIOD_S * 2, report(held=1)) == (False, False)
+def test_change_by_requests_is_reported_within_a_period(reporting_end: ReportingEnd) -> None:
+    """A change by requests is sent within a period, and is news until then."""
+    assert reporting_end.at(PERIOD_S / 2, report(held=1)) == (True, False)
+    assert reporting_end.at(PERIOD_S, report(held=1)) == (True, True)
+    assert reporting_end.at(PERIOD_S * 2, report(held=1)) == (False, False)
 
 
-def test_what_time_alone_changes_is_told_seldom_and_is_no_news(told: Told) -> None:
-    """How far a receiver is behind grows all the time."""
-    assert told.at(PERIOD_S, report(behind_s=1.0)) == (False, False)
-    assert told.at(IDLE_PERIOD_S, report(behind_s=2.0)) == (False, True)
+def test_change_by_time_alone_is_sent_seldom(reporting_end: ReportingEnd) -> None:
+    """What changes by time alone, e.g. the delay of a receiver, is sent seldom and is no news."""
+    assert reporting_end.at(PERIOD_S, report(behind_s=1.0)) == (False, False)
+    assert reporting_end.at(IDLE_PERIOD_S, report(behind_s=2.0)) == (False, True)

@@ -1,4 +1,4 @@
-"""Batches are read by a few of their fields; the rest stays as it came."""
+"""The gate reads a few fields of batches; the others stay unchanged."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ TIMES = st.integers(min_value=-(2**63), max_value=2**63 - 1)
         ("", V1),
     ],
 )
-def test_the_content_type_says_which_protocol_it_is(content_type: str, protocol: Protocol) -> None:
-    """Protocol 2 says so in the parameter; whatever does not is protocol 1."""
+def test_content_type_determines_the_protocol(content_type: str, protocol: Protocol) -> None:
+    """Only the parameter of protocol 2 selects it; any other content type means protocol 1."""
     assert Protocol.of(content_type) is protocol
 
 
 @pytest.mark.parametrize("protocol", [V1, V2])
 @given(times=st.lists(TIMES, max_size=40))
 @settings(max_examples=30, deadline=None)
-def test_the_span_is_of_all_samples(protocol: Protocol, times: list[int]) -> None:
-    """The earliest and the latest, wherever they stand; nothing of an empty batch."""
+def test_span_covers_all_samples(protocol: Protocol, times: list[int]) -> None:
+    """The span has the earliest and latest time of all samples; an empty batch has none."""
     found = span(body(*((f"m{at}", at) for at in times), protocol=protocol), protocol)
     assert found == (Span(min(times), max(times)) if times else None)
 
 
 @pytest.mark.parametrize("protocol", [V1, V2])
 def test_histograms_count_and_exemplars_do_not(protocol: Protocol) -> None:
-    """A histogram has a time of its own; an exemplar's time may be the application's."""
+    """The span includes histograms, but no exemplars: their time may be the application's."""
     request = new(protocol)
     series = request.timeseries.add()
     series.samples.add(timestamp=50)
@@ -52,8 +52,8 @@ def test_histograms_count_and_exemplars_do_not(protocol: Protocol) -> None:
     assert counts(pack(request), protocol).timed == 3
 
 
-def test_a_probe_looks_at_some_series_and_at_both_ends() -> None:
-    """Not thorough: 16 of the series, the first and the last among them."""
+def test_probe_reads_some_series_and_both_ends() -> None:
+    """A probe reads 16 series, including the first and the last."""
     many = [("m", 500)] * 100
     many[0], many[-1], many[1] = ("m", 400), ("m", 600), ("m", 1)
     assert span(body(*many), V1) == Span(1, 600)
@@ -63,8 +63,11 @@ def test_a_probe_looks_at_some_series_and_at_both_ends() -> None:
 
 
 @pytest.mark.parametrize("protocol", [V1, V2])
-def test_a_probe_finds_samples_among_exemplars(protocol: Protocol) -> None:
-    """Prometheus sends each exemplar as a series: a batch counts as empty only if it has none."""
+def test_probe_finds_samples_among_exemplars(protocol: Protocol) -> None:
+    """A probe finds the only sample among many exemplars.
+
+    Prometheus sends each exemplar as a series; a batch counts as empty only if it has no sample.
+    """
     request = new(protocol)
     for _ in range(100):
         request.timeseries.add().exemplars.add(timestamp=1)
@@ -74,8 +77,8 @@ def test_a_probe_finds_samples_among_exemplars(protocol: Protocol) -> None:
 
 
 @pytest.mark.parametrize("protocol", [V1, V2])
-def test_what_is_not_known_stays(protocol: Protocol) -> None:
-    """Labels, values, metadata, symbols and what a vendor added come out as they went in."""
+def test_unknown_fields_are_kept(protocol: Protocol) -> None:
+    """Labels, values, metadata, symbols and a vendor's fields are written as they were read."""
     request = new(protocol)
     series = request.timeseries.add()
     series.samples.add(value=0.25, timestamp=7)
@@ -109,16 +112,16 @@ def test_what_is_not_known_stays(protocol: Protocol) -> None:
     ],
 )
 @pytest.mark.parametrize("protocol", [V1, V2])
-def test_what_is_no_batch_is_told(protocol: Protocol, broken: bytes) -> None:
-    """Neither snappy nor protobuf: one error, for all."""
+def test_undecodable_batch_is_an_error(protocol: Protocol, broken: bytes) -> None:
+    """A body that is not Snappy or not protobuf raises the same error."""
     with pytest.raises(Undecodable):
         span(broken, protocol)
     with pytest.raises(Undecodable):
         counts(broken, protocol)
 
 
-def test_a_batch_that_is_too_large_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The length that it says is looked at before memory is taken."""
+def test_batch_that_is_too_large_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch whose stated length is too large is refused before memory is allocated."""
     monkeypatch.setattr(samples, "LARGEST", 1000)
     assert span(bytes(cramjam.snappy.compress_raw(b"\x12\x00" * 500)), V1) is None
     with pytest.raises(Undecodable, match="larger than 1000"):

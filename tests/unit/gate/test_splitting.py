@@ -1,4 +1,4 @@
-"""Batches are cut and split: each sample is in exactly one piece, and the order stays."""
+"""Batches are cut and split: each sample is in exactly one piece, in its order."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ PROTOCOLS = st.sampled_from([V1, V2])
 
 @given(samples=SAMPLES, mark=st.integers(-1, 31), protocol=PROTOCOLS)
 @settings(max_examples=60, deadline=None)
-def test_what_is_newer_than_a_mark_stays(
+def test_samples_newer_than_a_mark_stay(
     samples: list[tuple[str, int]], mark: int, protocol: Protocol
 ) -> None:
-    """Exactly that, in its order; how many were left out; None where nothing is left."""
+    """Exactly the newer samples stay, in order; a batch without any is None."""
     left, left_out = without_known(body(*samples, protocol=protocol), protocol, mark)
     wanted = [each for each in samples if each[1] > mark]
     assert left_out == len(samples) - len(wanted)
@@ -35,10 +35,10 @@ def test_what_is_newer_than_a_mark_stays(
 
 @given(samples=SAMPLES, until=st.integers(-1, 31), protocol=PROTOCOLS)
 @settings(max_examples=60, deadline=None)
-def test_a_batch_is_split_at_a_time(
+def test_batch_is_split_at_a_time(
     samples: list[tuple[str, int]], until: int, protocol: Protocol
 ) -> None:
-    """Each sample is in one of both, in its order, and both say how many they have."""
+    """Each sample is in one of the two parts, in order, and the counts match."""
     early, late = split_at(body(*samples, protocol=protocol), protocol, until)
     first = [each for each in samples if each[1] <= until]
     second = [each for each in samples if each[1] > until]
@@ -51,10 +51,10 @@ def test_a_batch_is_split_at_a_time(
 
 @given(samples=SAMPLES, most=st.integers(1, 12), protocol=PROTOCOLS)
 @settings(max_examples=60, deadline=None)
-def test_pieces_by_time_are_in_order(
+def test_pieces_by_timestamp_are_in_order(
     samples: list[tuple[str, int]], most: int, protocol: Protocol
 ) -> None:
-    """No more than wanted, none overlaps another in time, together they are the whole."""
+    """There are at most the wanted number of pieces, in order of time and without overlap."""
     pieces = by_timestamp(body(*samples, protocol=protocol), protocol, most)
     found = [samples_in(each.body, protocol) for each in pieces]
     assert len(pieces) <= most
@@ -67,10 +67,10 @@ def test_pieces_by_time_are_in_order(
 
 @given(samples=SAMPLES, protocol=PROTOCOLS, data=st.data())
 @settings(max_examples=40, deadline=None)
-def test_any_series_are_a_part(
+def test_part_has_the_requested_series(
     samples: list[tuple[str, int]], protocol: Protocol, data: st.DataObject
 ) -> None:
-    """Those that were asked for, and no others; they are counted alike."""
+    """A part has the requested series and no others, and its count matches."""
     series = SeriesOf(body(*samples, protocol=protocol), protocol)
     assert series.timed == list(range(len(samples)))
     wanted = sorted(data.draw(st.sets(st.sampled_from(series.timed)) if samples else st.just(())))
@@ -80,8 +80,8 @@ def test_any_series_are_a_part(
 
 
 @pytest.mark.parametrize("protocol", [V1, V2])
-def test_a_series_without_samples_is_not_timed(protocol: Protocol) -> None:
-    """A histogram is a sample, an exemplar is not; metadata is sent once, with the first series."""
+def test_series_without_samples_is_not_timed(protocol: Protocol) -> None:
+    """A histogram is a sample, an exemplar is not; metadata is sent with the first series only."""
     series = SeriesOf(pack(of_many_kinds(protocol)), protocol)
     assert (len(series), series.timed) == (2, [0])
     assert series.count([0, 1]) == series.part([0, 1]).counts.timed > 3
@@ -124,8 +124,8 @@ def values(series: Any) -> tuple[list[float], list[float], list[float]]:
 
 
 @pytest.mark.parametrize("protocol", [V1, V2])
-def test_a_series_of_several_times_is_cut(protocol: Protocol) -> None:
-    """Samples, histograms and, at the end of a hand-over, exemplars; what else there is stays."""
+def test_series_with_several_timestamps_is_cut(protocol: Protocol) -> None:
+    """Samples and histograms are cut, exemplars only in a hand-over; all else stays."""
     whole = of_many_kinds(protocol)
     left, left_out = without_known(pack(whole), protocol, 1)
     assert left is not None
@@ -154,8 +154,8 @@ def test_a_series_of_several_times_is_cut(protocol: Protocol) -> None:
 
 
 @pytest.mark.parametrize("protocol", [V1, V2])
-def test_what_has_no_time_goes_with_the_last_piece(protocol: Protocol) -> None:
-    """Metadata, and exemplars alone; symbols are in each."""
+def test_data_without_a_time_is_in_the_last_piece(protocol: Protocol) -> None:
+    """Metadata and exemplars are in the last piece; symbols are in each."""
     pieces = by_timestamp(pack(of_many_kinds(protocol)), protocol, 2)
     first, last = (read(each.body, protocol) for each in pieces)
     assert [each.counts.timed for each in pieces] == [4, 2]
@@ -168,7 +168,7 @@ def test_what_has_no_time_goes_with_the_last_piece(protocol: Protocol) -> None:
 
 
 def test_metadata_alone_is_never_cut() -> None:
-    """It has no times: it stays whole, and is no reason to wait."""
+    """Metadata has no time: it stays whole and in the earlier part."""
     request = new(V1)
     request.metadata.add(family="m")
     alone = pack(request)

@@ -1,4 +1,4 @@
-"""The mark is never at or beyond a sample that is not acknowledged."""
+"""The mark is always before every sample that is not acknowledged."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ WALL = 1_000_000_000  # ms at 0 s since boot
 
 
 def ms(at: float) -> int:
-    """Return the wall time at a moment since boot."""
+    """Return the wall time in ms at a time in s since boot."""
     return WALL + round(at * 1000)
 
 
 def passing(at: float = 0.0, base: int | None = ms(-100)) -> Watermark:
-    """Return the watermark of a gate that passes since a moment."""
+    """Return the watermark of a gate that has passed on requests since ``at``."""
     found = Watermark(ENDPOINT)
     if base is not None:
         found.raise_to(base)
@@ -30,15 +30,18 @@ def passing(at: float = 0.0, base: int | None = ms(-100)) -> Watermark:
 
 
 def acked(mark: Watermark, at: float, earliest: float, body: bytes = b"x") -> TrackedRequest:
-    """Pass a request that is acknowledged at once; its samples begin at a moment."""
+    """Pass on a request that is acknowledged at once; its samples begin at ``earliest``."""
     request = mark.arrived(body, at, ms(at))
     mark.decoded(request, Span(ms(earliest), ms(at)))
     mark.completed(request, at)
     return request
 
 
-def test_it_moves_once_requests_were_passed_for_a_while() -> None:
-    """Six seconds: the longest wait in a shard, or the longest pause of a retry, and a second."""
+def test_mark_moves_after_a_settling_time() -> None:
+    """The mark moves six seconds after the start.
+
+    That is the longest wait in a shard, or the longest pause of a retry, and a second.
+    """
     mark = passing(10.0)
     for at in range(10, 30):
         acked(mark, at, at - 2)
@@ -48,8 +51,8 @@ def test_it_moves_once_requests_were_passed_for_a_while() -> None:
     assert (slow.window_s, slow.settle_s) == (2.0, 31.0)
 
 
-def test_it_is_before_what_was_acknowledged_in_the_window() -> None:
-    """The earliest of the last six seconds, less a millisecond; and never goes back."""
+def test_mark_is_before_what_was_acknowledged_in_the_window() -> None:
+    """The mark is 1 ms before the earliest sample of the last six seconds, and never goes back."""
     mark = passing()
     for at in range(20):
         acked(mark, at, at - 3)
@@ -58,23 +61,26 @@ def test_it_is_before_what_was_acknowledged_in_the_window() -> None:
     assert mark.advance(20.0) == ms(10) - 1
 
 
-def test_it_is_not_beyond_the_wait_in_a_shard() -> None:
-    """A full shard's samples are fresh; in another they wait since before."""
+def test_mark_is_not_beyond_the_wait_in_a_shard() -> None:
+    """Fresh samples of a full shard do not move the mark past the wait in another shard."""
     mark = passing()
     acked(mark, 0, 0)
     acked(mark, 30, 30 - 0.1)
     assert mark.advance(30.0) == ms(24) - 1
 
 
-def test_it_stays_when_nothing_comes() -> None:
-    """What Prometheus had not sent when it was killed is in no request: the mark stays before."""
+def test_mark_stays_without_requests() -> None:
+    """Without requests the mark stays.
+
+    What Prometheus had not sent when it was killed is in no request.
+    """
     mark = passing()
     acked(mark, 30, 30)
     assert mark.advance(30.0) == mark.advance(500.0) == ms(24) - 1
 
 
-def test_it_waits_for_what_is_under_way() -> None:
-    """However long that takes; refused for good is as good as acknowledged."""
+def test_mark_waits_for_requests_in_flight() -> None:
+    """The mark stays before a request in flight, however long it takes."""
     mark = passing()
     slow = mark.arrived(b"slow", 7, ms(7))
     mark.decoded(slow, Span(ms(6), ms(7)))
@@ -87,8 +93,8 @@ def test_it_waits_for_what_is_under_way() -> None:
     assert mark.advance(66.5) == ms(60.5) - 1
 
 
-def test_it_waits_for_what_failed() -> None:
-    """Until it has come again and is acknowledged; its hash tells it."""
+def test_mark_waits_for_a_failed_request() -> None:
+    """The mark waits until a failed request is repeated and acknowledged; its hash tells it."""
     mark = passing()
     first = mark.arrived(b"failing", 7, ms(7))
     mark.decoded(first, Span(ms(6), ms(7)))
@@ -106,8 +112,11 @@ def test_it_waits_for_what_failed() -> None:
     assert mark.advance(48) == ms(42) - 1
 
 
-def test_what_never_comes_again_is_forgotten() -> None:
-    """Prometheus that was killed sends it no more; twice its longest pause and a minute later."""
+def test_request_that_is_never_repeated_is_forgotten() -> None:
+    """A failed request is forgotten a minute and twice the longest pause after Retry-After.
+
+    A Prometheus that was killed does not send it again.
+    """
     mark = passing()
     first = mark.arrived(b"failing", 7, ms(7))
     mark.decoded(first, Span(ms(6), ms(7)))
@@ -118,8 +127,8 @@ def test_what_never_comes_again_is_forgotten() -> None:
         assert ((mark.advance(at) or 0) >= ms(6)) == (at >= until)
 
 
-def test_what_the_gate_refused_is_waited_for() -> None:
-    """Also before it passed requests: its samples are older than all that comes now."""
+def test_mark_waits_for_a_refused_request() -> None:
+    """The mark waits for a request refused before the start: its samples are older than others."""
     mark = Watermark(ENDPOINT)
     mark.raise_to(ms(2))
     mark.refused(b"early", 3, ms(3))
@@ -136,8 +145,8 @@ def test_what_the_gate_refused_is_waited_for() -> None:
     assert mark.advance(36.5) == ms(30.5) - 1
 
 
-def test_what_is_not_decoded_holds_it() -> None:
-    """Under way or acknowledged: the mark stays as it was when the request came."""
+def test_undecoded_request_holds_the_mark() -> None:
+    """While a request is not decoded, in flight or acknowledged, the mark stays."""
     mark = passing()
     for at in range(8):
         acked(mark, at, at)
@@ -156,8 +165,8 @@ def test_what_is_not_decoded_holds_it() -> None:
     assert mark.advance(37.0) == ms(31) - 1
 
 
-def test_the_first_request_bounds_it_though_it_is_decoded_late() -> None:
-    """It was acknowledged, and the mark advanced, before its times were known."""
+def test_first_request_bounds_the_mark_although_decoded_late() -> None:
+    """The first request bounds the mark, also if it is decoded after its acknowledgement."""
     mark = passing()
     first = mark.arrived(b"first", 10, ms(10))
     mark.completed(first, 10.1)
@@ -166,8 +175,12 @@ def test_the_first_request_bounds_it_though_it_is_decoded_late() -> None:
     assert mark.advance(10.3) == ms(1) - 1
 
 
-def test_metadata_does_not_move_it() -> None:
-    """After a reload it may come a minute before the first sample, of the time since the reload."""
+def test_metadata_does_not_move_the_mark() -> None:
+    """Metadata does not move the mark.
+
+    After a reload it may be sent a minute before the first sample, which is of the time since the
+    reload.
+    """
     mark = passing()
     for at in range(10):
         acked(mark, at, at)
@@ -182,7 +195,10 @@ def test_metadata_does_not_move_it() -> None:
 
 @pytest.mark.parametrize("had_samples", [True, False])
 def test_metadata_moves_the_mark_of_an_endpoint_without_samples(had_samples: bool) -> None:
-    """Else the standbys would hold the metadata of an endpoint whose samples are all dropped."""
+    """After a quiet time, metadata moves the mark, so that standbys do not hold it for ever.
+
+    All samples of an endpoint may be dropped by relabeling.
+    """
     mark = passing()
     if had_samples:
         acked(mark, 0, 0)
@@ -192,8 +208,8 @@ def test_metadata_moves_the_mark_of_an_endpoint_without_samples(had_samples: boo
         assert ((mark.mark or 0) > ms(0)) == (at > QUIET_S)
 
 
-def test_it_stays_where_a_prometheus_was_that_lagged() -> None:
-    """What it had not sent when it was killed is as old as what it sent last."""
+def test_mark_stays_behind_a_prometheus_that_lagged() -> None:
+    """If a Prometheus that lags stops sending, the mark stays behind what it had not yet sent."""
     mark = passing()
     for at in range(40):
         acked(mark, at, at - 30)
@@ -202,8 +218,8 @@ def test_it_stays_where_a_prometheus_was_that_lagged() -> None:
     assert mark.advance(39.0 + 2 * QUIET_S) == before
 
 
-def test_what_ended_long_ago_is_forgotten() -> None:
-    """If only requests come that cannot be decoded, for ever; the mark stays."""
+def test_requests_that_ended_long_ago_are_forgotten() -> None:
+    """If only undecodable requests arrive, ended ones are forgotten, and the mark stays."""
     mark = passing()
     for at in range(40):
         acked(mark, at, at)
@@ -214,8 +230,8 @@ def test_what_ended_long_ago_is_forgotten() -> None:
     assert len(mark._ended) == pytest.approx(QUIET_S, abs=10)
 
 
-def test_it_is_not_beyond_what_it_may_be() -> None:
-    """Nor does it move when requests are not passed on."""
+def test_mark_has_a_limit_and_stays_while_stopped() -> None:
+    """The mark does not pass its limit, and does not move while no requests are passed on."""
     mark = passing()
     for at in range(20):
         acked(mark, at, at)
@@ -231,8 +247,8 @@ def test_it_is_not_beyond_what_it_may_be() -> None:
     assert mark.mark == ms(6)
 
 
-def test_it_says_how_far_the_receiver_is_behind() -> None:
-    """By what waits; else by how late what came last was."""
+def test_delay_of_the_receiver() -> None:
+    """The delay is that of the oldest unacknowledged sample, else that of the last request."""
     mark = passing()
     assert mark.behind_s(ms(0)) is None
     request = mark.arrived(b"x", 1, ms(1))
@@ -246,9 +262,9 @@ def test_it_says_how_far_the_receiver_is_behind() -> None:
 
 @dataclass
 class Shard:
-    """One shard of Prometheus: in order, one request at a time."""
+    """A shard of Prometheus, which sends in order, one request at a time."""
 
-    queue: list[tuple[float, float]] = field(default_factory=list)  # (queued, time of sample)
+    queue: list[tuple[float, float]] = field(default_factory=list)  # (queued, time of the sample)
     sent: list[tuple[float, float]] = field(default_factory=list)
     request: TrackedRequest | None = None
     body: bytes = b""
@@ -257,8 +273,8 @@ class Shard:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_no_sample_is_before_the_mark_unless_acknowledged(seed: int) -> None:
-    """Shards that fill at any pace, lag, fail, retry; Prometheus that dies: at each instant."""
+def test_mark_is_before_every_unacknowledged_sample(seed: int) -> None:
+    """With random shards, lag, failures, retries and a crash, the mark passes no missing sample."""
     mark = Watermark(ENDPOINT)
     mark.start(0.0)
     shards = [Shard() for _ in range(3)]
