@@ -1,4 +1,4 @@
-"""Which files of a client a configuration names, where, and which it cannot do without."""
+"""The files of HTTP clients that a configuration names, and which of them must exist."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ tracing: {endpoint: x, tls_config: {ca_file: trace.pem}}
 
 
 def found(content: bytes = CONFIG) -> dict[str, tuple[str, bool]]:
-    """Return path and need of each file, by its place."""
+    """Return the path of each file, and whether it must exist, by its place."""
     root = compose(content, "p.yml")
     assert isinstance(root, MappingNode)
     return {each.place: (each.path, each.is_needed) for each in client_files(root)}
 
 
 def test_files_of_clients_are_found() -> None:
-    """And none that Prometheus writes, includes, or discovers by."""
+    """Files that clients read are found, but none that are written, included or discovered."""
     assert found() == {
         "remote_write[0].tls_config.ca_file": ("/ca.pem", True),
         "remote_write[0].tls_config.cert_file": ("c", True),
@@ -67,8 +67,11 @@ def test_files_of_clients_are_found() -> None:
     }
 
 
-def test_those_of_remote_write_come_with_the_renderings() -> None:
-    """Each with its place in the input, also where the input is kept as a text."""
+def test_files_of_remote_write_come_with_the_renderings() -> None:
+    """Each rendering has the files of its ``remote_write``, with their places in the input.
+
+    This also holds if the follower's part is kept as text.
+    """
     base = Source("p.yml", b"remote_write:\n- url: 'https://r/'\n  tls_config: {ca_file: a}\n")
     leader = Source("l.yml", b"remote_write:\n- url: 'https://s/'\n  tls_config: {ca_file: b}\n")
     rendered = WholeFile().render(base, [leader])
@@ -79,8 +82,8 @@ def test_those_of_remote_write_come_with_the_renderings() -> None:
     assert (both.follower_files, both.leader_files) == ((), ())
 
 
-def test_a_path_is_found_from_the_folder_of_the_configuration() -> None:
-    """As Prometheus finds it: but for some, which it looks for in its working directory."""
+def test_path_is_relative_to_the_folder_of_the_configuration() -> None:
+    """A path is relative as in Prometheus: to the configuration, some to the working directory."""
     root = compose(CONFIG, "p.yml")
     assert isinstance(root, MappingNode)
     paths = {each.path: each.under("/etc/p") for each in client_files(root)}

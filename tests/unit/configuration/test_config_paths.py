@@ -22,7 +22,7 @@ from wrapper.configuration.config_paths import (
 
 
 def resolved(content: str, folder: str = "/etc/prometheus") -> Any:
-    """Return a configuration with its paths resolved, loaded."""
+    """Return a configuration with resolved paths, as values."""
     root = compose(content)
     assert isinstance(root, MappingNode)
     node = resolve_paths(root, folder)
@@ -31,7 +31,7 @@ def resolved(content: str, folder: str = "/etc/prometheus") -> Any:
 
 
 def trails(places: Places) -> Iterator[tuple[str, ...]]:
-    """Yield the way to each path in the table; a list is "[]"."""
+    """Yield the trail to each path in the table; a list is "[]"."""
     if isinstance(places, str):
         yield ()
     elif isinstance(places, list):
@@ -49,30 +49,30 @@ def nested(trail: tuple[str, ...], path: str) -> Any:
 
 
 @pytest.mark.parametrize("trail", list(trails(PLACES)), ids="/".join)
-def test_each_place_of_the_table(trail: tuple[str, ...]) -> None:
-    """A relative path there is resolved, an absolute one and an empty one are left."""
+def test_path_is_resolved_at_each_place_of_the_table(trail: tuple[str, ...]) -> None:
+    """At each place, a relative path is resolved; an absolute and an empty one are unchanged."""
     for path, expected in (("a/b", "/etc/prometheus/a/b"), ("/a", "/a"), ("", "")):
         assert resolved(yaml.safe_dump(nested(trail, path))) == nested(trail, expected)
 
 
 @pytest.mark.parametrize("letter", ["e", "\\x65", "\\u0065", "\\U00000065"])
-def test_no_mapping_that_names_a_file_is_passed_over(letter: str) -> None:
-    """Its keys are seen in its text, also where a letter of one is written as an escape."""
+def test_each_mapping_that_names_a_file_is_recognised(letter: str) -> None:
+    """A key that names a file is found in the text, also with a letter written as an escape."""
     below = [trail[2:] if trail[1:2] == ("[]",) else trail[1:] for trail in trails(PLACES)]
-    for trail in filter(None, below):  # else a list of paths, which is no mapping
+    for trail in filter(None, below):  # otherwise it is a list of paths, and not a mapping
         text = json.dumps(nested(trail, "a")).replace("file", f"fil{letter}")
         assert yaml.safe_load(text) == nested(trail, "a")
         assert may_name_a_file(text.encode())
 
 
-def test_what_names_a_file_in_no_way() -> None:
-    """Backslashes mean no letter by themselves, but before the end of a line they mean nothing."""
+def test_text_without_a_file_is_recognised() -> None:
+    """A backslash before a line break may hide a file's key; other backslashes do not."""
     assert may_name_a_file(b'? "fil\\\n  e"\n: a\n')
     assert not may_name_a_file(b'job_name: x\nregex: (.+):\\d+\nlabels: {a: "\\t\\n"}\n')
 
 
-def test_the_table_knows_the_places_that_people_use() -> None:
-    """A sample of what Prometheus' documentation names, written out by hand."""
+def test_table_has_the_usual_places() -> None:
+    """The table has a hand-written sample of the places in Prometheus' documentation."""
     known = {"/".join(trail) for trail in trails(PLACES)}
     assert known >= {
         "rule_files/[]",
@@ -112,10 +112,11 @@ def test_the_table_knows_the_places_that_people_use() -> None:
         "scrape_configs: [{bearer_token_file: }]",
     ],
 )
-def test_what_is_no_path_stays(content: str) -> None:
-    """A label or parameter that is called like a path is none, nor is what has another shape.
+def test_value_that_is_no_path_stays(content: str) -> None:
+    """A label or parameter with a path's name, or a value of another shape, is not a path.
 
-    A socket's path is below the working folder (Prometheus 3.16), not the configuration's.
+    The path of a socket is below the working directory (Prometheus 3.16), not below the
+    configuration's folder.
     """
     root = compose(content)
     assert isinstance(root, MappingNode)
@@ -134,20 +135,20 @@ def test_what_is_no_path_stays(content: str) -> None:
         ("é #x", "/etc/prometheus/é #x"),
     ],
 )
-def test_paths_are_joined_as_prometheus_does(path: str, expected: str) -> None:
-    """As Go's filepath.Join: cleaned, globs and all."""
+def test_paths_are_joined_as_in_prometheus(path: str, expected: str) -> None:
+    """Paths are joined and cleaned as by Go's ``filepath.Join``, also with globs."""
     assert resolved(f"rule_files: ['{path}']") == {"rule_files": [expected]}
 
 
-def test_a_plain_scalar_that_is_no_text_to_yaml() -> None:
-    """`010` and `1:30` are file names like any other."""
+def test_path_that_yaml_reads_as_a_number_is_resolved() -> None:
+    """A plain scalar like ``010`` or ``1:30`` is a file name."""
     assert resolved("rule_files: [010, 1:30, 1.10]", "/e") == {
         "rule_files": ["/e/010", "/e/1:30", "/e/1.10"]
     }
 
 
-def test_what_merge_keys_bring_in_is_resolved_too() -> None:
-    """One mapping or several; a shared one stays shared, and its use elsewhere is left alone."""
+def test_paths_from_merge_keys_are_resolved() -> None:
+    """Paths from merge keys are resolved; what is shared stays shared, and unchanged elsewhere."""
     content = (
         "x: &t {ca_file: a}\ny: &u {bearer_token_file: b}\n"
         "scrape_configs:\n- tls_config: {<<: *t, key_file: k}\n- {<<: [*u, {tls_config: *t}]}\n"
@@ -164,8 +165,8 @@ def test_what_merge_keys_bring_in_is_resolved_too() -> None:
     }
 
 
-def test_one_scalar_as_path_and_as_label() -> None:
-    """Through an alias the same scalar is a path in one place and none in another."""
+def test_scalar_that_is_a_path_and_a_label() -> None:
+    """A scalar that an alias uses twice is resolved only where it is a path."""
     content = "global: {external_labels: {a: &a x.yml}}\nrule_files: [*a]\n"
     assert resolved(content, "/e") == {
         "global": {"external_labels": {"a": "x.yml"}},
@@ -173,8 +174,8 @@ def test_one_scalar_as_path_and_as_label() -> None:
     }
 
 
-def test_aliases_of_aliases_cost_no_more_than_they_show() -> None:
-    """A few lines that would unfold to a billion items are walked once."""
+def test_nested_aliases_are_walked_once() -> None:
+    """A few lines that would expand to a billion items are walked once."""
     lines = ["x0: &x0 {ca_file: a}"]
     lines += [f"x{i}: &x{i} {{<<: [*x{i - 1}, *x{i - 1}]}}" for i in range(1, 25)]
     root = compose("\n".join([*lines, "scrape_configs: [{tls_config: *x24}]\n"]))
@@ -182,8 +183,8 @@ def test_aliases_of_aliases_cost_no_more_than_they_show() -> None:
     assert resolve_paths(root, "/e") is not root
 
 
-def test_the_table_holds_nothing_but_places() -> None:
-    """Leaves are paths and lists have one kind of item."""
+def test_table_has_only_places() -> None:
+    """Each leaf of the table is a path, and each list has one kind of item."""
 
     def check(places: Places) -> None:
         if isinstance(places, dict):

@@ -1,4 +1,4 @@
-"""What the status page shows of the configuration: without secrets, bounded, and never torn."""
+"""The configuration on the status page: without secrets, bounded in size, and consistent."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def read(text: str, **variables: str) -> Read:
     return Read([Source("elector.yml", text.encode(), "")], variables, has_sections=True)
 
 
-def test_no_secret_is_in_it() -> None:
-    """Passwords, what a URL carries, and what variables gave."""
+def test_view_has_no_secret() -> None:
+    """Passwords, credentials in URLs and the values of secret variables are not shown."""
     shown = config_view_of(
         read(TEXT.replace("$(TOKEN)", "from-env-marker"), TOKEN="from-env-marker")
     )
@@ -65,8 +65,8 @@ def test_no_secret_is_in_it() -> None:
     assert "+remote_write:" in shown.difference
 
 
-def test_the_gate_is_shown_as_prometheus_reads_it() -> None:
-    """Both send to it; no receiver is shown, nor its password, nor what the gate connects with."""
+def test_gate_is_shown_as_prometheus_reads_it() -> None:
+    """With the gate, both renderings show its URL, but neither the receiver nor its secrets."""
     text = (
         "follower: {}\nleader:\n  rule_files: [a]\n  remote_write:\n"
         "  - {url: 'http://u:SECRET@r/', name: main, tls_config: {key: SECRET, cert: c}}"
@@ -81,8 +81,8 @@ def test_the_gate_is_shown_as_prometheus_reads_it() -> None:
     assert "SECRET" not in shown.follower + shown.leader
 
 
-def test_the_inputs_say_whether_there_is_a_gate(fd: int, tmp_path: Path) -> None:
-    """The page shows what the program renders."""
+def test_view_shows_the_rendering_with_the_gate(fd: int, tmp_path: Path) -> None:
+    """The view is made from what the program renders: with the gate if it is used."""
     config = tmp_path / "elector.yml"
     config.write_text("follower: {}\nleader: {remote_write: [{url: 'http://r', name: main}]}\n")
     gate = GateSettings("http://127.0.0.1:9096", "/out")
@@ -103,37 +103,37 @@ def test_the_inputs_say_whether_there_is_a_gate(fd: int, tmp_path: Path) -> None
 
 
 def test_inputs_that_are_too_large_are_not_shown() -> None:
-    """And the page says where they can be seen."""
+    """Of inputs that are too large, only the command that shows them is named."""
     shown = config_view_of(read("follower: {}\n#" + "x" * LARGEST_INPUT))
     assert "too many to show here: see prometheus-elector check" in shown.omitted
     assert not shown.follower
 
 
-def test_what_unfolds_to_too_much_stays_folded() -> None:
-    """A few lines whose aliases stand for millions are shown as they were written."""
+def test_aliases_that_expand_to_too_much_stay_aliases() -> None:
+    """A few lines whose aliases stand for millions of values are shown as written."""
     lines = ["follower:", "  scrape_configs: []", "  x0: &x0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"  x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]" for n in range(1, 8)]
     assert len(config_view_of(read("\n".join(lines))).follower) < LARGEST_TEXT
 
 
 @pytest.mark.parametrize("alias", ["*t", "*t : 1", "{*t : 1}"])
-def test_a_long_text_with_many_aliases_stays_folded(alias: str) -> None:
-    """A few thousand values can be gigabytes of text."""
+def test_long_text_with_many_aliases_stays_short(alias: str) -> None:
+    """Many aliases of a long text are shown as aliases: they could be gigabytes of text."""
     long, aliases = "x" * (LARGEST_TEXT // 100), ", ".join([alias] * 2000)
     text = f"follower:\n  a: &t {long}\n  b: [{aliases}]\n"
     assert len(config_view_of(read(text)).follower) < LARGEST_TEXT
 
 
-def test_what_cannot_be_compared_says_no_more_than_its_kind() -> None:
-    """An error's words may quote a secret."""
+def test_failure_to_compare_shows_only_its_type() -> None:
+    """If the comparison fails, only the error's type is shown: its message may quote a secret."""
     shown = config_view_of(Read([], {}, has_sections=True))
     assert shown == ConfigView(
         omitted="it cannot be shown (IndexError): see prometheus-elector check"
     )
 
 
-def test_it_comes_across_and_stays_bounded(fd: int) -> None:
-    """The newest is read; one that is too large says so."""
+def test_view_is_transferred_and_bounded(fd: int) -> None:
+    """The reader gets the newest view; one that is too large is replaced by a remark."""
     writer, reader = ConfigViewWriter(fd), ConfigViewReader(fd)
     assert reader.read() is None
     shown = ConfigView("a", "b", ("-a", "+b"))
@@ -146,7 +146,7 @@ def test_it_comes_across_and_stays_bounded(fd: int) -> None:
 
 
 def test_only_the_newest_inputs_are_shown(fd: int, tmp_path: Path) -> None:
-    """A burst of changes is compared once, in a thread that nobody waits for."""
+    """A burst of changes is shown once, by a thread for which nothing waits."""
     config = tmp_path / "elector.yml"
     inputs = Inputs(Sources(config, output_folder=tmp_path))
     exhibitor = ConfigViewUpdater(ConfigViewWriter(fd), settle_s=0.2)
@@ -162,8 +162,11 @@ def test_only_the_newest_inputs_are_shown(fd: int, tmp_path: Path) -> None:
     assert "scrape_interval: 3s" in shown.follower
 
 
-def test_inputs_are_not_kept_once_they_are_shown(fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor is the memory that showing them took: large inputs would keep tens of MiB."""
+def test_inputs_are_released_after_they_are_shown(fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the view is shown, the inputs and the memory it took are released.
+
+    Large inputs would otherwise keep tens of MiB.
+    """
     returned = threading.Event()
     monkeypatch.setattr(config_view_updater, "return_free_memory", returned.set)
     content = Traced(b"follower: {}\n")

@@ -1,4 +1,4 @@
-"""When to look at files that change, as a table of what happens and when."""
+"""When changed files are read, as a table of changes and times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Happening = tuple[float, Change, str]
 
 
 def looks(*happenings: Happening) -> list[float]:
-    """Return when the files are looked at, by a watch that is never late."""
+    """Return the times at which a watch that is never late reads the files."""
     settling, found, now = Settling(), [], 0.0
     for at, change, path in [*happenings, (1000.0, WRITING, "the end")]:
         while (next_read_at := settling.next_read_at()) is not None and max(
@@ -46,13 +46,13 @@ def looks(*happenings: Happening) -> list[float]:
         ([(1, WRITING, "a"), (2, INCOMPLETE, "a")], [2 + SETTLE_S]),
     ],
 )
-def test_looks(happenings: list[Happening], expected: list[float]) -> None:
-    """Finished: at once; more of it: together; under way: not before its end."""
+def test_times_of_reads(happenings: list[Happening], expected: list[float]) -> None:
+    """A finished change is read at once, further ones together, an unfinished one at its end."""
     assert looks(*happenings) == pytest.approx(expected)
 
 
-def test_a_burst_without_end_is_looked_at_all_the_same() -> None:
-    """Every second, and once more when it has ended."""
+def test_endless_burst_is_read_regularly() -> None:
+    """During an endless burst, the files are read about once a second, and again at its end."""
     found = looks(*((1 + n / 20, FINISHED, "a") for n in range(60)))
     assert found[0] == 1
     assert found[-1] == pytest.approx(1 + 59 / 20 + QUIET_S)
@@ -60,8 +60,8 @@ def test_a_burst_without_end_is_looked_at_all_the_same() -> None:
     assert len(found) <= 5
 
 
-def test_other_looks_wait_for_what_is_under_way() -> None:
-    """A look for another reason does not see a file that is being changed."""
+def test_other_reads_wait_for_an_unfinished_change() -> None:
+    """A read for another reason is held while a file is being changed."""
     settling = Settling()
     settling.note(WRITING, "a", 1.0)
     assert settling.is_held(1.0)
@@ -71,8 +71,8 @@ def test_other_looks_wait_for_what_is_under_way() -> None:
     assert not settling.is_held(4.0)
 
 
-def test_what_does_not_matter_any_more_holds_up_nothing() -> None:
-    """A file that is no input any more is not waited for."""
+def test_file_that_is_no_input_any_more_delays_nothing() -> None:
+    """A file that is no longer an input is not waited for."""
     settling = Settling()
     settling.note(WRITING, "old", 1.0)
     settling.note(FINISHED, "new", 1.0)
@@ -88,8 +88,8 @@ changes = st.lists(
 
 
 @given(changes)
-def test_no_finished_change_goes_unseen(happenings: list[Happening]) -> None:
-    """After the last one there is a look, within the time that others may hold it up."""
+def test_each_finished_change_is_read(happenings: list[Happening]) -> None:
+    """After the last finished change, the files are read within the longest delay."""
     happenings.sort(key=lambda happening: happening[0])
     finished = [at for at, change, _ in happenings if change is not WRITING]
     found = looks(*happenings)
@@ -99,8 +99,8 @@ def test_no_finished_change_goes_unseen(happenings: list[Happening]) -> None:
 
 
 @given(changes)
-def test_no_look_at_a_file_that_is_being_written(happenings: list[Happening]) -> None:
-    """Between a change and its end there is none, for as long as that may take."""
+def test_file_that_is_being_written_is_not_read(happenings: list[Happening]) -> None:
+    """Between the start and the end of a change nothing is read, within the time limit."""
     happenings.sort(key=lambda happening: happening[0])
     for look in looks(*happenings):
         last = {

@@ -1,4 +1,4 @@
-"""Differences as unified diffs: right, the least that is needed, and quick."""
+"""Unified diffs of configurations: correct, minimal and quick."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ lines = st.lists(st.sampled_from(["a:", "b:", "- x", "- y", "  c: 1", "  d: 2", 
 
 
 def patched(old: list[str], difference: list[str]) -> list[str]:
-    """Return what a difference makes of a text, with each hunk at the place that it names."""
+    """Apply a diff to a text, with each hunk at the place that it names."""
     result, at = [], 0
     for line in difference[2:]:
         if line.startswith("@@"):
@@ -33,8 +33,8 @@ def patched(old: list[str], difference: list[str]) -> list[str]:
 
 
 @given(lines, lines)
-def test_it_leads_from_one_to_the_other(old: list[str], new: list[str]) -> None:
-    """Each hunk at its place, and nothing where both are the same."""
+def test_diff_turns_one_text_into_the_other(old: list[str], new: list[str]) -> None:
+    """Applying the diff gives the new text; equal texts have no diff."""
     difference = list(unified(old, new, NAMES))
     assert patched(old, difference) == new
     assert bool(difference) == (old != new)
@@ -43,16 +43,16 @@ def test_it_leads_from_one_to_the_other(old: list[str], new: list[str]) -> None:
 @pytest.mark.parametrize(
     ("at", "line"), [(0, "z:"), (1, "  z: 1"), (10, "  z: 1"), (20, "- z"), (40, "z:")]
 )
-def test_one_more_line_is_one_change(at: int, line: str) -> None:
-    """As difflib has it, three lines around it."""
+def test_inserted_line_is_one_change(at: int, line: str) -> None:
+    """An inserted line gives the same diff as ``difflib``, with three lines of context."""
     old = [text for number in range(10) for text in (f"a{number}:", "  c: 1", "- x", f"  {number}")]
     new = [*old[:at], line, *old[at:]]
     expected = list(difflib.unified_diff(old, new, *NAMES, lineterm=""))
     assert list(unified(old, new, NAMES)) == expected
 
 
-def test_many_lines_that_are_alike() -> None:
-    """A change at each end of ten thousand jobs."""
+def test_changes_among_many_similar_lines() -> None:
+    """In ten thousand similar jobs, a change at each end is the whole diff."""
     old = [
         line
         for number in range(10_000)

@@ -1,4 +1,4 @@
-"""Jobs of the leader with the name of another one."""
+"""Jobs of the leader that have the name of another job."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BASE = "scrape_configs:\n- job_name: a\n- job_name: b\n  scheme: https\n- job_na
 
 
 def problems(*overrides: str, base: str = BASE) -> list[str]:
-    """Return what is wrong with a Prometheus file and these overrides, places alone."""
+    """Return the places of the problems of a Prometheus file with these overrides."""
     sources = [Source(f"{at}.yml", text.encode()) for at, text in enumerate(overrides)]
     try:
         WholeFile().render(Source("p.yml", base.encode()), sources)
@@ -24,14 +24,17 @@ def problems(*overrides: str, base: str = BASE) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["a", '"a"', "b", "c"])
-def test_a_job_of_the_follower_is_not_overridden_by_its_name_alone(name: str) -> None:
-    """It would be there twice, and no replica could lead."""
+def test_duplicate_of_a_follower_job_is_refused(name: str) -> None:
+    """A job with a follower's name is refused without ``$patch``.
+
+    It would exist twice, and no replica could lead.
+    """
     assert problems(f"scrape_configs:\n- job_name: {name}\n") == ["0.yml:2:3"]
     assert problems(f"scrape_configs:\n- job_name: {name}\n  $patch: replace\n") == []
 
 
-def test_two_of_the_leader() -> None:
-    """In one file, or in two."""
+def test_duplicate_jobs_of_the_leader_are_refused() -> None:
+    """Two jobs of one name in the leader's part are refused, in one file or in two."""
     job = "scrape_configs:\n- job_name: d\n"
     assert problems(f"{job}- job_name: d\n", base="{}") == ["0.yml:3:3"]
     assert problems(job, job) == ["1.yml:2:3"]
@@ -48,13 +51,16 @@ def test_two_of_the_leader() -> None:
         "global: {}\n",
     ],
 )
-def test_others_pass(override: str) -> None:
-    """Also those that Prometheus refuses for other reasons."""
+def test_other_jobs_are_accepted(override: str) -> None:
+    """Jobs with different names are accepted, also if Prometheus refuses them for other reasons."""
     assert problems(override) == []
 
 
-def test_two_of_the_follower_are_left_to_prometheus() -> None:
-    """It refuses them in each replica, at a start and at an edit."""
+def test_duplicate_jobs_of_the_follower_are_left_to_prometheus() -> None:
+    """Two jobs of one name in the follower's part are left to Prometheus.
+
+    It refuses them in each replica, at the start and after an edit.
+    """
     assert problems("scrape_configs:\n- job_name: b\n", base=f"{BASE}- job_name: a\n") == [
         "0.yml:2:3"
     ]

@@ -1,4 +1,4 @@
-"""`$(NAME)` in an input's text is replaced as the Operator's config-reloader does it."""
+"""``$(NAME)`` in an input is replaced as by the Prometheus Operator's config-reloader."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ ENVIRON = {b"A": b"1", b"POD_NAME": b"prom-0", b"EMPTY": b"", b"0": b"zero", b"B
     ],
 )
 def test_substitution(text: str, expected: str) -> None:
-    """Only `$(NAME)` counts, once; `$$(NAME)` and what is not set stay."""
+    """Only ``$(NAME)`` is replaced, and once; ``$$(NAME)`` and unset names are unchanged."""
     assert substitute(text.encode(), ENVIRON) == expected.encode()
 
 
-def test_unset_names_are_told_with_their_place() -> None:
-    """Each once, at its first place, all of them; what is escaped or set is not."""
+def test_unset_names_are_reported_with_their_place() -> None:
+    """Each unset name is reported once, with its first place; escaped names are not."""
     problems = Problems()
     text = "a: $(A)\nb: é $(NONE) $(NONE)\n  c: $$(X) $(OTHER)\n$(NONE)\n"
     note_unset(text.encode(), "x.yml", ENVIRON, problems)

@@ -1,4 +1,4 @@
-"""The leader's remote_write through the gate: both renderings, the endpoints, what is refused."""
+"""The leader's ``remote_write`` with the gate: renderings, endpoints and refused entries."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def whole(
 
 
 def both(content: str) -> Rendered:
-    """Render a file of both sections."""
+    """Render a file with both sections."""
     return render(Source("x.yml", content.encode()), GATE)
 
 
 def entries_of(rendering: Rendering) -> list[dict[str, object]]:
-    """Return the entries of remote_write as Prometheus reads them."""
+    """Return the entries of ``remote_write`` as Prometheus reads them."""
     entries: list[dict[str, object]] = yaml.safe_load(rendering.content).get("remote_write", [])
     return entries
 
 
 def entry(text: str) -> tuple[dict[str, object], Endpoint]:
-    """Return what Prometheus reads of the leader's one entry, and the endpoint."""
+    """Return the leader's only entry as Prometheus reads it, and its endpoint."""
     rendered = whole(BASE, f"remote_write:\n- {{{text}}}\n").renderings
     [found] = entries_of(rendered.leader)
     [endpoint] = rendered.leader.endpoints
@@ -56,7 +56,7 @@ def refused(base: str, *overrides: str) -> tuple[str, ...]:
 
 
 def named(url: str) -> str:
-    """Return the name that a URL gives an endpoint."""
+    """Return the name of an endpoint with this URL."""
     return hashlib.sha256(url.encode()).hexdigest()[:8]
 
 
@@ -81,8 +81,8 @@ def named(url: str) -> str:
         ),
     ],
 )
-def test_both_are_the_same_if_the_leader_only_writes(rendered: Rendered) -> None:
-    """So no change of role needs a reload; and yet one has to lead."""
+def test_renderings_are_equal_if_the_leader_only_writes(rendered: Rendered) -> None:
+    """If the leader only adds ``remote_write``, a change of role needs no reload, but a leader."""
     follower, leader = rendered.renderings.follower, rendered.renderings.leader
     assert follower.content == leader.content
     assert not rendered.renderings.has_overrides
@@ -93,14 +93,14 @@ def test_both_are_the_same_if_the_leader_only_writes(rendered: Rendered) -> None
     assert rendered.notes == ()
 
 
-def test_the_follower_is_as_it_was_beside_the_entry() -> None:
-    """Scalars and comments of the file, as without the gate."""
+def test_follower_is_unchanged_beside_the_gate_entry() -> None:
+    """Scalars and comments of the file stay as without the gate."""
     content = whole(BASE, ENTRY).renderings.follower.content.decode()
     assert content.startswith(BASE)
 
 
-def test_what_else_the_leader_has_is_the_leaders_alone() -> None:
-    """Then the renderings differ, and the entry is in both."""
+def test_other_overrides_are_the_leaders_only() -> None:
+    """With other overrides the renderings differ, but the gate's entry is in both."""
     rendered = whole(BASE, "rule_files: [a.yml]\n" + ENTRY).renderings
     assert rendered.has_overrides
     assert b"rule_files" not in rendered.follower.content
@@ -108,7 +108,7 @@ def test_what_else_the_leader_has_is_the_leaders_alone() -> None:
 
 
 def test_without_the_gate_nothing_changes() -> None:
-    """The entry is the leader's, and writes ungated."""
+    """Without the gate, the entry is only in the leader's rendering, and writes ungated."""
     rendered = whole(BASE, ENTRY, gate=None).renderings
     assert not rendered.follower.writes_remotely
     assert rendered.leader.writes_ungated
@@ -117,8 +117,8 @@ def test_without_the_gate_nothing_changes() -> None:
     assert not whole(BASE).renderings.needs_leader
 
 
-def test_what_the_follower_has_is_not_gated() -> None:
-    """It is written for every replica; that is told by writes_ungated."""
+def test_entry_of_the_follower_is_not_gated() -> None:
+    """The follower's own ``remote_write`` bypasses the gate, as ``writes_ungated`` shows."""
     rendered = whole("remote_write:\n- url: http://own\n", ENTRY).renderings
     assert [each["url"] for each in entries_of(rendered.follower)] == [
         "http://own",
@@ -131,8 +131,8 @@ def test_what_the_follower_has_is_not_gated() -> None:
     assert alone.follower.writes_ungated
 
 
-def test_an_entry_that_replaces_the_followers_is_in_both() -> None:
-    """The follower's own is in its rendering still."""
+def test_entry_that_replaces_the_followers_is_in_both() -> None:
+    """An entry that replaces the follower's is in both renderings, beside the follower's own."""
     patch = "remote_write:\n- {$patch: replace, url: http://own, headers: {X-A: b}}\n"
     rendered = whole("remote_write:\n- url: http://own\n", patch).renderings
     gated = GATE.url_of(named("http://own"))
@@ -143,8 +143,8 @@ def test_an_entry_that_replaces_the_followers_is_in_both() -> None:
     assert not rendered.leader.writes_ungated
 
 
-def test_a_removed_entry_is_still_the_followers() -> None:
-    """Nothing is gated then, and the follower writes as before."""
+def test_removed_entry_stays_in_the_follower() -> None:
+    """If the leader removes the follower's entry, nothing is gated; the follower still writes."""
     patch = "remote_write:\n- {$patch: delete, url: http://own}\n"
     rendered = whole("remote_write:\n- url: http://own\n", patch).renderings
     assert rendered.follower.writes_ungated
@@ -152,7 +152,7 @@ def test_a_removed_entry_is_still_the_followers() -> None:
     assert rendered.leader.endpoints == ()
 
 
-def test_one_file_is_rendered_again_with_other_overrides() -> None:
+def test_file_is_rendered_again_with_other_overrides() -> None:
     """The cache of the file does not keep the entries of an earlier override."""
     renderer = WholeFile(GATE)
     base = Source("p.yml", BASE.encode())
@@ -166,8 +166,8 @@ def test_one_file_is_rendered_again_with_other_overrides() -> None:
 # --- one entry ------------------------------------------------------------------------------------
 
 
-def test_fields_of_the_connection_become_the_gates() -> None:
-    """All else stays, as it was written."""
+def test_connection_fields_are_moved_to_the_gate() -> None:
+    """The fields of the connection become the endpoint's; all others stay as written."""
     found, endpoint = entry(
         "url: 'https://u:p@r/x?a=b', name: a/b, remote_timeout: 1m, headers: {X-A: '1'}, "
         "basic_auth: {username: u, password_file: p}, queue_config: {batch_send_deadline: 1s, "
@@ -209,14 +209,14 @@ def test_fields_of_the_connection_become_the_gates() -> None:
 
 
 def test_defaults_are_those_of_prometheus() -> None:
-    """And Prometheus waits for the gate longer than the gate for the receiver."""
+    """Without timeouts, Prometheus' defaults apply; its timeout for the gate is longer."""
     found, endpoint = entry("url: http://r")
     assert found == {"url": GATE.url_of(named("http://r")), "remote_timeout": "35s"}
     assert endpoint == Endpoint(named("http://r"), "http://r", 30.0, 5.0, 5.0)
 
 
-def test_relative_paths_are_below_the_inputs_folder() -> None:
-    """If that is another one than the output's, as for Prometheus' own paths."""
+def test_relative_paths_are_below_the_folder_of_the_input() -> None:
+    """The gate's relative paths are below the input's folder, if that is not the output's."""
     text = "remote_write: [{url: 'http://r', tls_config: {ca_file: ca.pem}}]"
     rendered = whole(BASE, text, folder="/in")
     [endpoint] = rendered.renderings.leader.endpoints
@@ -226,7 +226,7 @@ def test_relative_paths_are_below_the_inputs_folder() -> None:
 
 
 def test_files_that_prometheus_reads_stay_its_own() -> None:
-    """Credentials go with its requests; TLS is the gate's."""
+    """Files of credentials are read by Prometheus, files of TLS by the gate."""
     text = (
         "remote_write: [{url: 'http://r', authorization: {credentials_file: /t}, "
         "oauth2: {tls_config: {ca_file: /o}}, tls_config: {ca_file: /c}}]"
@@ -237,8 +237,8 @@ def test_files_that_prometheus_reads_stay_its_own() -> None:
     assert not whole(BASE, text, gate=None).gate_files
 
 
-def test_names_are_made_of_urls_and_differ() -> None:
-    """A password does not change them, since it may change itself."""
+def test_names_are_derived_from_urls_and_distinct() -> None:
+    """Names come from URLs without passwords, which may change, and are made distinct."""
     text = (
         "remote_write: [{url: 'http://a:b@r/'}, {url: 'http://r/', headers: {X-A: b}}, "
         f"{{url: 'http://r/', name: {named('http://r/')}-2}}, {{url: 'http://s/'}}]"
@@ -248,8 +248,11 @@ def test_names_are_made_of_urls_and_differ() -> None:
     assert names == [made, f"{made}-3", f"{made}-2", named("http://s/")]
 
 
-def test_signed_requests_stay_apart() -> None:
-    """Another host and path would break the signature; this is noted with its place."""
+def test_signed_requests_bypass_the_gate() -> None:
+    """An entry with ``sigv4`` bypasses the gate, with a note at its place.
+
+    Another host and path would break the signature.
+    """
     rendered = whole(BASE, ENTRY + "- {url: 'http://aws', sigv4: {region: a}}\n")
     follower, leader = rendered.renderings.follower, rendered.renderings.leader
     assert [each["url"] for each in entries_of(follower)] == [GATE.url_of("main")]
@@ -265,7 +268,7 @@ def test_signed_requests_stay_apart() -> None:
     assert not whole(BASE, "remote_write: [{url: 'http://aws', sigv4: }]").notes
 
 
-# --- what is refused ------------------------------------------------------------------------------
+# --- refused entries ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -300,15 +303,15 @@ def test_signed_requests_stay_apart() -> None:
         ),
     ],
 )
-def test_refuses_with_the_place(text: str, start: str) -> None:
-    """The cause and the cure, without values."""
+def test_refused_entry_has_a_place(text: str, start: str) -> None:
+    """A refused entry is reported with place, cause and remedy, without values."""
     lines = refused(BASE, f"remote_write: {text}\n")
     assert lines[0].startswith(start)
     assert "SECRET" not in "".join(lines)
 
 
-def test_the_name_of_a_followers_entry_that_is_replaced_is_taken() -> None:
-    """Both are in the follower's configuration, which Prometheus would refuse."""
+def test_name_of_a_replaced_follower_entry_is_taken() -> None:
+    """With the gate, a replaced entry's name is taken: both are in the follower's rendering."""
     patch = "remote_write: [{$patch: replace, name: a, url: 'http://r'}]"
     lines = refused("remote_write:\n- {name: a, url: http://own}\n", patch)
     [line] = lines
@@ -323,17 +326,17 @@ def test_the_name_of_a_followers_entry_that_is_replaced_is_taken() -> None:
     assert whole("remote_write:\n- {name: a, url: http://own}\n", signed).notes
 
 
-def test_duplicates_are_refused_as_without_the_gate() -> None:
-    """Prometheus would not take them as they were written."""
+def test_duplicates_are_refused_with_the_gate_too() -> None:
+    """Entries that Prometheus would refuse as duplicates are refused with the gate as well."""
     [line] = refused(BASE, "remote_write: [{url: 'http://r'}, {url: 'http://r'}]")
     assert "as a duplicate of the one at l.yml:1" in line
 
 
-# --- kept for the next start ----------------------------------------------------------------------
+# --- saved renderings -----------------------------------------------------------------------------
 
 
-def test_a_kept_rendering_knows_its_endpoints() -> None:
-    """They are in its last line."""
+def test_saved_rendering_has_its_endpoints() -> None:
+    """A saved rendering is recognised with its endpoints, which are in its last line."""
     for text in (ENTRY, ENTRY + "- {url: 'http://aws', sigv4: {region: a}}\n"):
         leader = whole(BASE, text).renderings.leader
         found = recognized(Role.LEADER, leader.content, "kept")
@@ -342,8 +345,8 @@ def test_a_kept_rendering_knows_its_endpoints() -> None:
         assert found.writes_ungated == leader.writes_ungated
 
 
-def test_the_line_is_a_line_of_its_own() -> None:
-    """Also behind a text that does not end with a line break."""
+def test_endpoints_are_on_a_line_of_their_own() -> None:
+    """The endpoints have their own line, also after a text without a final line break."""
     endpoints = (Endpoint("a", "http://r"),)
     content = with_endpoints(b"a: 1", endpoints)
     assert yaml.safe_load(content) == {"a": 1}
@@ -362,8 +365,11 @@ def test_the_line_is_a_line_of_its_own() -> None:
         b"# prometheus-elector gate: " + b"[" * 100_000,
     ],
 )
-def test_an_unreadable_line_names_none(line: bytes) -> None:
-    """The rendering can be used, and its Prometheus keeps what it cannot send."""
+def test_unreadable_line_gives_no_endpoints(line: bytes) -> None:
+    """If the line is unreadable, the rendering is used without endpoints.
+
+    Its Prometheus keeps what it cannot send.
+    """
     content = whole(BASE, ENTRY).renderings.leader.content
     before, _, _ = content.rstrip(b"\n").rpartition(b"\n")
     found = recognized(Role.LEADER, before + b"\n" + line + b"\n", "kept")

@@ -1,4 +1,4 @@
-"""Settings that defeat the gate are told, with their place and without values."""
+"""Notes about settings that defeat the gate, with their place and without values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ENTRY = "remote_write: [{url: 'http://r'}]\n"
 
 
 def notes(base: str, leader: str = ENTRY, identity: str = "prometheus-0") -> tuple[str, ...]:
-    """Return what is noted."""
+    """Return the notes."""
     gate = GateSettings("http://127.0.0.1:9096", "/", 64 << 20, 15.0, identity)
     overrides = [Source("l.yml", leader.encode())]
     return WholeFile(gate).render(Source("p.yml", base.encode()), overrides).notes
@@ -30,13 +30,13 @@ def notes(base: str, leader: str = ENTRY, identity: str = "prometheus-0") -> tup
         ("eu", False),
         ("$POD_NAME", True),
         ("${HOSTNAME}", True),
-        ("a-$(POD_NAME)", False),  # not replaced: a literal, the same everywhere
+        ("a-$(POD_NAME)", False),  # not replaced: a literal that is the same everywhere
         ("$REGION", False),
         ("$POD_NAMESPACE", False),
     ],
 )
-def test_a_label_of_one_replica_is_told(value: str, *, is_noted: bool) -> None:
-    """The receiver would have each replica's samples as series of their own."""
+def test_label_of_one_replica_is_noted(value: str, *, is_noted: bool) -> None:
+    """A label that differs between replicas is noted: each would have its own series."""
     base = f"global: {{external_labels: {{replica: '{value}'}}}}\n"
     found = notes(base)
     assert len(found) == is_noted
@@ -46,8 +46,8 @@ def test_a_label_of_one_replica_is_told(value: str, *, is_noted: bool) -> None:
     assert notes(base, "rule_files: [a]") == ()
 
 
-def test_labels_of_the_leader_alone_are_told() -> None:
-    """What a follower's gate holds does not have them."""
+def test_labels_of_the_leader_only_are_noted() -> None:
+    """External labels of the leader only are noted: what a follower's gate holds lacks them."""
     for label in ("{a: c}", "{a: b, d: e}"):
         text = f"global: {{external_labels: {label}}}\n{ENTRY}"
         [line] = notes("global: {external_labels: {a: b}}", text)
@@ -63,8 +63,8 @@ def test_labels_of_the_leader_alone_are_told() -> None:
     ("limit", "is_noted"),
     [("14s", True), ("15s", False), ("0s", False), ("1d", False), ("x", False)],
 )
-def test_a_short_age_limit_is_told(limit: str, *, is_noted: bool) -> None:
-    """Samples wait for a failover about as long as the lease lasts."""
+def test_short_age_limit_is_noted(limit: str, *, is_noted: bool) -> None:
+    """A ``sample_age_limit`` shorter than the lease is noted: in a failover, samples are older."""
     text = f"remote_write: [{{url: 'http://r', queue_config: {{sample_age_limit: {limit}}}}}]"
     found = notes("{}", text)
     assert len(found) == is_noted
@@ -72,8 +72,8 @@ def test_a_short_age_limit_is_told(limit: str, *, is_noted: bool) -> None:
         assert found[0].startswith("l.yml:1:67: sample_age_limit is shorter than --lease-duration")
 
 
-def test_too_little_memory_is_told() -> None:
-    """For twice what all shards of all entries send at once."""
+def test_too_little_memory_is_noted() -> None:
+    """Memory for less than twice what all shards of all entries send at once is noted."""
     queue = "queue_config: {max_shards: 200, max_samples_per_send: 2500}"
     one = f"{{url: 'http://r', {queue}}}"
     assert notes("{}", f"remote_write: [{one}]") == ()
@@ -82,8 +82,8 @@ def test_too_little_memory_is_told() -> None:
     assert "all shards together send 40,000,000 bytes at once" in line
 
 
-def test_nothing_is_told_of_usual_settings() -> None:
-    """The defaults of Prometheus and of the flags fit."""
+def test_usual_settings_have_no_notes() -> None:
+    """The defaults of Prometheus and of the flags lead to no notes."""
     assert notes("global: {external_labels: {cluster: eu}}") == ()
     assert notes("global: {external_labels: }") == ()
     assert notes("global: {external_labels: {a: b}}", identity="") == ()

@@ -1,4 +1,4 @@
-"""The inputs as files: which are read, when they count as changed, what becomes of their text."""
+"""The input files: which are read, when they count as changed, and how they are checked."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def inputs(folder: Path, *leader_configs: str, **more: Any) -> Inputs:
-    """Return a whole file's inputs, with the output beside it."""
+    """Return the inputs of a whole file, with the output in the same folder."""
     paths = tuple(folder / name for name in leader_configs)
     return Inputs(Sources(folder / "p.yml", paths, **{"output_folder": folder, **more}))
 
 
 def leader(renderings: Renderings) -> Any:
-    """Return what the leader reads, loaded."""
+    """Return the leader's configuration as values."""
     return yaml.safe_load(renderings.of(Role.LEADER).content)
 
 
 def refused(inputs: Inputs) -> tuple[str, ...]:
-    """Return why the inputs cannot be read."""
+    """Return the reasons for which the inputs are refused."""
     with pytest.raises(BadInputs) as raised:
         inputs.read()
     return raised.value.problems
 
 
 def read_again(inputs: Inputs) -> Any:
-    """Return what the leader reads after a change."""
+    """Return the leader's configuration after a change, as values."""
     event = inputs.changed()
     assert isinstance(event, ConfigurationRead)
     return leader(event.renderings)
@@ -56,8 +56,8 @@ def read_again(inputs: Inputs) -> Any:
 # --- which files ----------------------------------------------------------------------------------
 
 
-def test_one_file_with_both_sections(folder: Path) -> None:
-    """Without leader configs the file has a follower and a leader section."""
+def test_file_with_both_sections(folder: Path) -> None:
+    """Without leader configs, the file has a follower and a leader section."""
     (folder / "p.yml").write_text("follower: {a: 1}\nleader: {b: 2}\n")
     found = Inputs(Sources(folder / "p.yml", output_folder=folder)).read()
     assert leader(found) == {"a": 1, "b": 2}
@@ -65,15 +65,15 @@ def test_one_file_with_both_sections(folder: Path) -> None:
 
 
 def test_leader_configs_are_merged_in_the_order_given(folder: Path) -> None:
-    """The last one counts where two say something of the same."""
+    """If leader configs set the same value, the last one counts."""
     (folder / "1.yml").write_text("b: 1\nc: 1\n")
     (folder / "2.yml").write_text("c: 2\n")
     assert leader(inputs(folder, "1.yml", "2.yml").read()) == {"global": {"a": 1}, "b": 1, "c": 2}
     assert leader(inputs(folder, "2.yml", "1.yml").read())["c"] == 1
 
 
-def test_a_folder_of_leader_configs(folder: Path) -> None:
-    """Its YAML files count in order of name, hidden ones and others do not."""
+def test_folder_of_leader_configs(folder: Path) -> None:
+    """The YAML files of a folder count in order of name; hidden ones and others do not."""
     (folder / "l").mkdir()
     for name, text in {
         "20.yaml": "b: 20\nrule_files: [/b]\n",
@@ -88,8 +88,8 @@ def test_a_folder_of_leader_configs(folder: Path) -> None:
     assert found == {"global": {"a": 1}, "b": 20, "rule_files": ["/a", "/b"]}
 
 
-def test_leader_configs_may_be_missing_empty_and_come_later(folder: Path) -> None:
-    """There is nothing to override then; what is missing can be told."""
+def test_leader_configs_may_be_missing_or_empty(folder: Path) -> None:
+    """Missing and empty leader configs override nothing, and are read when they appear."""
     (folder / "empty").mkdir()
     (folder / "empty.yml").touch()
     there = inputs(folder, "none.yml", "empty", "empty.yml", "none/deep.yml")
@@ -103,8 +103,8 @@ def test_leader_configs_may_be_missing_empty_and_come_later(folder: Path) -> Non
     assert read_again(there) == {"global": {"a": 1}, "c": 1}
 
 
-def test_a_missing_base_is_refused(folder: Path) -> None:
-    """Only leader configs may be missing; all that cannot be read is said at once."""
+def test_missing_base_is_refused(folder: Path) -> None:
+    """Only leader configs may be missing; all unreadable files are reported together."""
     (folder / "p.yml").unlink()
     (folder / "l.yml").mkdir()
     (folder / "l.yml" / "x.yml").mkdir()
@@ -115,14 +115,14 @@ def test_a_missing_base_is_refused(folder: Path) -> None:
 
 
 def test_gzip_is_recognised(folder: Path) -> None:
-    """Whatever the name, in each input."""
+    """A gzip file is recognised by its content, in each input."""
     (folder / "p.yml").write_bytes(gzip.compress(BASE.encode()))
     (folder / "l.yml").write_bytes(gzip.compress(b"b: 1\n"))
     assert leader(inputs(folder, "l.yml").read()) == {"global": {"a": 1}, "b": 1}
 
 
-def test_what_is_an_input(folder: Path) -> None:
-    """A file in a folder of leader configs is one, if its name says so; links do not hide it."""
+def test_which_files_are_inputs(folder: Path) -> None:
+    """A YAML file in a folder of leader configs is an input, also if a link leads to it."""
     (folder / "l").mkdir()
     (folder / "link").symlink_to(folder)
     there = inputs(folder, "l", "m.yml")
@@ -133,7 +133,7 @@ def test_what_is_an_input(folder: Path) -> None:
 
 
 def test_without_a_configuration_no_file_is_an_input(folder: Path) -> None:
-    """Neither what lies where this was started, nor what lies in a folder named by mistake."""
+    """Without a configuration file, files of the working or the named folder are no inputs."""
     for config in (Path(), folder):
         there = Inputs(Sources(config, output_folder=folder))
         assert not there.reads(Path("prometheus.yml"))
@@ -157,8 +157,8 @@ def test_without_a_configuration_no_file_is_an_input(folder: Path) -> None:
         ("", 0),
     ],
 )
-def test_what_follows_the_first_document_is_told(folder: Path, text: str, line: int) -> None:
-    """It counts for nothing, as in the Go program, but not in silence; empty ones are nothing."""
+def test_ignored_documents_are_reported(folder: Path, text: str, line: int) -> None:
+    """Documents after the first are ignored, as in the Go program, but reported unless empty."""
     (folder / "p.yml").write_text(text)
     there = inputs(folder)
     with suppress(BadInputs):
@@ -171,7 +171,7 @@ def test_what_follows_the_first_document_is_told(folder: Path, text: str, line: 
 
 
 def test_only_changes_are_reported(folder: Path) -> None:
-    """A rewrite with the same content is none; a bad edit is told once, and so is its end."""
+    """A rewrite with equal content is no change; an invalid edit and its end are reported once."""
     there = inputs(folder)
     there.read()
     (folder / "p.yml").write_text(BASE)
@@ -185,8 +185,8 @@ def test_only_changes_are_reported(folder: Path) -> None:
     assert read_again(there) == {"global": {"a": 1}}
 
 
-def test_a_base_that_goes_is_rejected_until_it_is_back(folder: Path) -> None:
-    """Unreadable is a state like any other."""
+def test_missing_base_is_rejected_until_it_is_back(folder: Path) -> None:
+    """If the base disappears, it is rejected once, and read when it is back."""
     there = inputs(folder)
     there.read()
     (folder / "p.yml").rename(folder / "away")
@@ -196,8 +196,11 @@ def test_a_base_that_goes_is_rejected_until_it_is_back(folder: Path) -> None:
     assert isinstance(there.changed(), ConfigurationRead)
 
 
-def test_what_merely_looks_wrong_is_refused(folder: Path) -> None:
-    """At a start, and at an edit: Prometheus would refuse it, but only when a replica leads."""
+def test_likely_mistake_is_refused(folder: Path) -> None:
+    """A likely mistake is refused at a start and after an edit.
+
+    Prometheus would refuse it only when a replica leads.
+    """
     mended = "remote_write: []\n"
     (folder / "l.yml").write_text(mended)
     there = inputs(folder, "l.yml")
@@ -212,8 +215,8 @@ def test_what_merely_looks_wrong_is_refused(folder: Path) -> None:
     assert there.changed() == ConfigurationRead(before)
 
 
-def test_what_merely_looks_wrong_is_told_beside_what_is(folder: Path) -> None:
-    """All at once: nobody shall mend one to be told of the next."""
+def test_likely_mistakes_are_reported_with_other_problems(folder: Path) -> None:
+    """Likely mistakes and other problems are reported together."""
     (folder / "l.yml").write_text("remote_writes: [$(NONE)]\n")
     with pytest.raises(BadInputs) as raised:
         inputs(folder, "l.yml", environ={}).read(is_start=True)
@@ -222,53 +225,53 @@ def test_what_merely_looks_wrong_is_told_beside_what_is(folder: Path) -> None:
     assert len(refused(inputs(folder, "l.yml"))) == 2
 
 
-# --- a judge --------------------------------------------------------------------------------------
+# --- a checker ------------------------------------------------------------------------------------
 
 
-class Judge:
-    """Refuses what it is told to refuse, and counts what it is asked."""
+class Checker:
+    """Refuses what the test sets, and records what it has checked."""
 
     def __init__(self) -> None:
         self.refusals: tuple[str, ...] = ()
         self.asked: list[Any] = []
 
     def __call__(self, renderings: Renderings) -> tuple[str, ...]:
-        """Answer as the test has set it."""
+        """Return the refusals that the test has set."""
         self.asked.append(leader(renderings))
         return self.refusals
 
 
 @pytest.fixture
-def judge() -> Judge:
-    """Give a judge that accepts everything at first."""
-    return Judge()
+def checker() -> Checker:
+    """Give a checker that accepts everything at first."""
+    return Checker()
 
 
-def test_a_refusal_is_bad_input(folder: Path, judge: Judge) -> None:
-    """At the start and later, all its reasons; what is no YAML is not even shown to the judge."""
-    there = Inputs(Sources(folder / "p.yml", (), folder), judge)
-    judge.refusals = ("one", "two")
+def test_refusal_by_the_checker_is_reported(folder: Path, checker: Checker) -> None:
+    """All reasons of a refusal are reported; an input that is not YAML is not checked."""
+    there = Inputs(Sources(folder / "p.yml", (), folder), checker)
+    checker.refusals = ("one", "two")
     assert refused(there) == ("one", "two")
     (folder / "p.yml").write_text("a: [}\n")
     assert isinstance(there.changed(), ConfigurationRejected)
-    assert judge.asked == [{"global": {"a": 1}}]
+    assert checker.asked == [{"global": {"a": 1}}]
     (folder / "p.yml").write_text("b: 1\n")
     assert there.changed() == ConfigurationRejected("one\ntwo")
-    assert judge.asked[1:] == [{"b": 1}]
+    assert checker.asked[1:] == [{"b": 1}]
 
 
-def test_what_was_refused_is_judged_again(folder: Path, judge: Judge) -> None:
-    """The fault may lie in another file; what was accepted, or is no YAML, is left alone."""
-    there = Inputs(Sources(folder / "p.yml", (), folder), judge)
+def test_refused_input_is_checked_again(folder: Path, checker: Checker) -> None:
+    """A refused input is checked again, since the cause may be elsewhere; others are not."""
+    there = Inputs(Sources(folder / "p.yml", (), folder), checker)
     there.read()
     assert there.changed() is None
-    judge.refusals = ("one",)
+    checker.refusals = ("one",)
     (folder / "p.yml").write_text("b: 1\n")
     assert there.changed() == there.changed() == ConfigurationRejected("one")
-    judge.refusals = ()
+    checker.refusals = ()
     assert read_again(there) == {"b": 1}
     assert there.changed() is None
-    judge.refusals = ("one",)
+    checker.refusals = ("one",)
     (folder / "p.yml").write_text("c: 1\n")
     assert isinstance(there.changed(), ConfigurationRejected)
     (folder / "p.yml").unlink()
@@ -276,11 +279,11 @@ def test_what_was_refused_is_judged_again(folder: Path, judge: Judge) -> None:
     assert there.changed() is None
 
 
-# --- what was read, for people --------------------------------------------------------------------
+# --- the inputs as read ---------------------------------------------------------------------------
 
 
-def test_what_was_read_is_told_with_its_variables(folder: Path) -> None:
-    """As it was rendered; of the environment only what was put in."""
+def test_inputs_are_shown_as_rendered(folder: Path) -> None:
+    """Inputs are shown with replaced variables, and only with the variables that they use."""
     (folder / "p.yml").write_text("a: $(A)\nb: $$(B)\nc: $(NONE)\n")
     environ = {b"A": b"1", b"B": b"2", b"C": b"3"}
     there = inputs(folder, environ=environ, allow_unset=True)
@@ -294,8 +297,8 @@ def test_what_was_read_is_told_with_its_variables(folder: Path) -> None:
 # --- references to variables ----------------------------------------------------------------------
 
 
-def test_references_are_replaced_in_all_inputs_where_asked_for(folder: Path) -> None:
-    """Before the text is read as YAML; without the flag they stay."""
+def test_variables_are_replaced_in_all_inputs(folder: Path) -> None:
+    """With the flag, variables are replaced before YAML is read; without it, they stay."""
     (folder / "p.yml").write_text("a: $(A)\n")
     (folder / "l.yml").write_text("b: $(A)\nc: $$(A)\n")
     environ = {b"A": b"[1, x]"}
@@ -305,8 +308,8 @@ def test_references_are_replaced_in_all_inputs_where_asked_for(folder: Path) -> 
     assert inputs(folder, "l.yml").read().follower.content == b"a: $(A)\n"
 
 
-def test_unset_references_are_refused_with_everything_else(folder: Path) -> None:
-    """Each with file, line and column, beside what is wrong with the YAML."""
+def test_unset_variables_are_refused_with_other_problems(folder: Path) -> None:
+    """Each unset variable is reported with its place, together with other problems."""
     (folder / "p.yml").write_text("a: 1\nb: $(NONE)\n")
     (folder / "l.yml").write_text("c: $(OTHER)\nc: 1\n")
     first, second, third = refused(inputs(folder, "l.yml", environ={}))
@@ -317,8 +320,8 @@ def test_unset_references_are_refused_with_everything_else(folder: Path) -> None
     assert refused(inputs(folder, "l.yml", environ={})) == (second,)
 
 
-def test_unset_references_may_be_allowed(folder: Path) -> None:
-    """They stay as they are then."""
+def test_unset_variables_may_be_allowed(folder: Path) -> None:
+    """If unset variables are allowed, the references stay as written."""
     (folder / "p.yml").write_text("a: $(NONE)\n")
     assert leader(inputs(folder, environ={}, allow_unset=True).read()) == {"a": "$(NONE)"}
 
@@ -326,8 +329,8 @@ def test_unset_references_may_be_allowed(folder: Path) -> None:
 # --- relative paths -------------------------------------------------------------------------------
 
 
-def test_paths_are_resolved_against_each_input_s_folder(folder: Path) -> None:
-    """Only where that is not the output's own."""
+def test_paths_are_relative_to_the_folder_of_each_input(folder: Path) -> None:
+    """Relative paths are resolved if the input's folder is not the output's."""
     (folder / "l").mkdir()
     (folder / "p.yml").write_text("rule_files: [a]\n")
     (folder / "l/l.yml").write_text("rule_files: [b]\n")
@@ -345,10 +348,10 @@ def test_paths_are_resolved_against_each_input_s_folder(folder: Path) -> None:
     assert leader(both) == {"rule_files": [home, f"{folder}/c"]}
 
 
-def test_relative_inputs_begin_in_the_working_folder(
+def test_relative_inputs_are_below_the_working_directory(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`--config=p.yml` lies where the program was started, and so does `--output=x.yml`."""
+    """Relative paths of ``--config`` and ``--output`` are below the working directory."""
     monkeypatch.chdir(folder)
     (folder / "p.yml").write_text("rule_files: [a]\n")
     here = Sources(Path("p.yml"), (), Path())
@@ -357,8 +360,8 @@ def test_relative_inputs_begin_in_the_working_folder(
     assert leader(Inputs(there).read()) == {"rule_files": [f"{folder}/a"]}
 
 
-def test_a_path_that_no_file_can_have_is_told(folder: Path) -> None:
-    """A NUL byte in the path of a certificate is a problem with its place."""
+def test_path_with_a_nul_byte_is_reported(folder: Path) -> None:
+    """A NUL byte in a certificate's path is reported with its place."""
     (folder / "p.yml").write_text(
         'remote_write: [{url: "http://r/", tls_config: {ca_file: "a\\0b"}}]'
     )
@@ -367,13 +370,13 @@ def test_a_path_that_no_file_can_have_is_told(folder: Path) -> None:
     assert "a\ufffdb: no file can have this path; Prometheus refuses" in problem
 
 
-# --- how much -------------------------------------------------------------------------------------
+# --- limits ---------------------------------------------------------------------------------------
 
 
-def test_inputs_that_would_fill_the_memory_are_refused_unread(
+def test_inputs_that_are_too_large_are_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of all inputs together: bytes, packed or not, with variables replaced, and values."""
+    """Limits apply to all inputs together: bytes, also unpacked and with variables, and values."""
     monkeypatch.setattr(module, "LARGEST_INPUT", 1000)
     monkeypatch.setattr(module, "MOST_VALUES", 100)
     environ = {b"A": b"x" * 400}
@@ -400,10 +403,10 @@ def test_inputs_that_would_fill_the_memory_are_refused_unread(
             given.read()
 
 
-def test_variables_of_several_inputs_are_counted_together(
+def test_variables_of_all_inputs_count_together(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is refused for its size can still be shown, with its variables' names."""
+    """The limit includes variables; refused inputs are shown with the names of their variables."""
     monkeypatch.setattr(module, "LARGEST_INPUT", 1000)
     for name in ("p.yml", "l.yml"):
         (folder / name).write_bytes(b"a: $(A)")
@@ -415,18 +418,18 @@ def test_variables_of_several_inputs_are_counted_together(
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\r", "\r\n", "\x85", "\u2028", "\u2029"])
-def test_values_are_counted_whatever_ends_a_line(
+def test_values_are_counted_with_any_line_break(
     folder: Path, monkeypatch: pytest.MonkeyPatch, line_break: str
 ) -> None:
-    """All of these end a line in YAML 1.1, which Prometheus reads."""
+    """Each line break of YAML 1.1, which Prometheus reads, counts."""
     monkeypatch.setattr(module, "MOST_VALUES", 100)
     for text in ("-", "b:", "?"):
         (folder / "p.yml").write_bytes(f"a:{line_break}{(text + line_break) * 110}".encode())
         assert "more than 100 values" in refused(inputs(folder))[0]
 
 
-def test_of_a_million_problems_the_first_thousand_are_told(folder: Path) -> None:
-    """The others are counted."""
+def test_number_of_reported_problems_is_bounded(folder: Path) -> None:
+    """Of many problems, the first thousand are reported, and the others counted."""
     (folder / "p.yml").write_text("a: 1\n" * 3001)
     problems = refused(inputs(folder))
     assert len(problems) == 1001

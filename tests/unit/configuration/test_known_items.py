@@ -1,4 +1,4 @@
-"""A file of which known items are set aside reads like one that is parsed as a whole."""
+"""A file whose known list items are not parsed again reads like one that is parsed whole."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from wrapper.documents.yaml_nodes import compose
 
 
 def described(node: Node, seen: dict[int, int]) -> Any:
-    """Return all that a graph says, with the places of its nodes, and which nodes are shared."""
+    """Describe a graph: its content, the places of its nodes, and which nodes are shared."""
     mark = node.start_mark
     place = mark and (mark.name, mark.line, mark.column)
     if isinstance(node, TextItem):
@@ -41,26 +41,26 @@ def described(node: Node, seen: dict[int, int]) -> Any:
     return node.tag, node.flow_style, place, [described(child, seen) for child in children]
 
 
-def told(section: Section) -> Any:
-    """Return all that a section says."""
+def described_section(section: Section) -> Any:
+    """Describe a section."""
     texts = [section.texts.get((id(key), id(value))) for key, value in section.node.value]
     return described(section.node, {}), texts, section.content, section.is_tied
 
 
 def read(content: bytes, folder: str, *, is_both: bool, before: Items | None = None) -> Any:
-    """Read a document in one of the two forms; return all that is found in it, and its items."""
+    """Read a document in one of the two forms; return a description of it, and its items."""
     problems = Problems()
     source = Source("x.yml", content, folder)
     if is_both:
         found = [*read_both(source, problems, before)]
     else:
         found = [read_base(source, problems, before)]
-    said = [] if problems.is_broken else [told(section) for section in found]
+    said = [] if problems.is_broken else [described_section(section) for section in found]
     return (said, problems.lines, problems.is_broken), by_text(found[0].node)
 
 
 def read_as_a_whole(content: bytes, folder: str, *, is_both: bool) -> Any:
-    """Read a document without setting anything aside."""
+    """Parse a document as a whole."""
     with mock.patch.object(sections, "outline_of", return_value=None):
         return read(content, folder, is_both=is_both)[0]
 
@@ -75,7 +75,7 @@ def same_in_both_ways(content: bytes, folder: str = "", before: bytes = b"") -> 
 
 
 def outlines(content: str, *, is_both: bool = False, folder: str = "") -> str | None:
-    """Return the outline that is read in place of a document, None if it is parsed as a whole."""
+    """Return the outline that is parsed instead of a document, or None if it is parsed whole."""
     found: list[Outline] = []
     take = Outline.take
 
@@ -91,7 +91,7 @@ def outlines(content: str, *, is_both: bool = False, folder: str = "") -> str | 
 # --- generated documents --------------------------------------------------------------------------
 
 
-# More of them for a longer search.
+# Set DOCUMENT_SEEDS to more for a longer search.
 EXAMPLES = int(os.environ.get("DOCUMENT_SEEDS", "150"))
 WORDS = ("a", "b7", "service-12", "x_y.z", "1.10", "~", "null", "path/to.yml", "a_file")
 NASTY = (
@@ -155,7 +155,7 @@ NASTY = (
     ),
     *('"\\x4', STAND_IN, f"\n- {STAND_IN}\n", "_file: r\n", "Zz0", "a: 1, a: 2", "\ud800"),
 )
-# Behind a key or dash; {w} is a word, {i} the indentation of what continues it.
+# After a key or dash; {w} is a word, {i} the indentation of a continuation.
 SCALARS = (
     *(" {w}", " {w}", " {w}", " {w}  # {w}", " '{w} {w}'", ' "{w}"', ' "\\x41{w}"'),
     *(" {w} {w}\n{i} {w}", " '{w}\n\n{i}{w}'", ' "{w}\n{w}"', " |\n{i}{w}\n{i} {w}: {w}\n{i}- {w}"),
@@ -171,7 +171,7 @@ SCALARS = (
 
 
 class Drawing:
-    """Draws a document with long lists, often with something nasty put into it."""
+    """Draws random documents with long lists, often with a disturbing text in them."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -186,7 +186,7 @@ class Drawing:
         return text.format(i=" " * (column + 1)) + "\n"
 
     def _mapping(self, column: int, depth: int) -> str:
-        """Draw entries in this column; the first begins its line elsewhere."""
+        """Draw entries in this column; the first one continues a line."""
         keys = (
             "job_name",
             "name",
@@ -211,7 +211,7 @@ class Drawing:
         return (" " * column).join(lines)
 
     def _items(self, column: int, depth: int) -> str:
-        """Draw items in this column, most of which are copies of others but for words."""
+        """Draw items in this column, most of which are copies of others with other words."""
         dash = " " * column + self._any(("- ", "- ", "-  "))
         kinds = [
             self._mapping(len(dash), depth) if self._random.random() < 0.9 else self._scalar(column)
@@ -251,8 +251,8 @@ class Drawing:
         return self._any((text, text, text, text.replace("\n", "\r\n"), text.removesuffix("\n")))
 
 
-def test_all_is_found_as_in_a_whole() -> None:
-    """The same texts, names, places and problems, whatever was read before."""
+def test_items_are_read_as_in_a_whole_parse() -> None:
+    """Texts, names, places and problems are those of a whole parse, whatever was read before."""
     for seed in range(EXAMPLES):
         content, before = Drawing(seed).document(), Drawing(seed ^ 1).document()
         if seed % 3 == 0:  # an edit of the same file
@@ -270,15 +270,15 @@ def jobs(*items: str) -> str:
     return "scrape_configs:\n" + "".join(f"- {item}\n" for item in ("job_name: z", *items, "u: 1"))
 
 
-def test_items_of_one_shape_are_set_aside() -> None:
-    """The rest keeps its lines; the first and the last item stay."""
+def test_items_of_one_shape_are_left_out_of_the_outline() -> None:
+    """Items of one shape are left out; other lines keep their places, first and last item stay."""
     content = jobs(*(f"job_name: job-{n}\n  params: {{p: ['{n}']}}" for n in range(3))) + "x: 1\n"
     expected = f"scrape_configs:\n- job_name: z\n- {STAND_IN}\n\n\n\n\n\n- u: 1\nx: 1\n"
     assert outlines(content) == expected
 
 
-def test_items_of_the_follower_in_one_file_are_set_aside() -> None:
-    """At whatever indentation, and whatever the leader has."""
+def test_items_of_the_follower_section_are_left_out() -> None:
+    """In a file with both sections, items of the follower are left out, at any indentation."""
     lists = "\n".join(f"    {line}" for line in jobs("job_name: b", "job_name: c").splitlines())
     content = f"# head\nleader:\n{lists}\n\nfollower: # why\n\n{lists}\n"
     outline = outlines(content, is_both=True)
@@ -290,7 +290,7 @@ def test_items_of_the_follower_in_one_file_are_set_aside() -> None:
 @pytest.mark.parametrize(
     "item",
     [
-        "job_name: [b",  # what is not read in an outline either
+        "job_name: [b",  # invalid in an outline as well
         'job_name: "\\q"',
         "a: 1\n  a: 2",
         '"a": 1\n  a: 2',
@@ -299,8 +299,8 @@ def test_items_of_the_follower_in_one_file_are_set_aside() -> None:
         "b",
     ],
 )
-def test_other_items_stay(item: str) -> None:
-    """They are parsed where they are, so that a problem has its place."""
+def test_other_items_stay_in_the_outline(item: str) -> None:
+    """Items of other shapes are parsed in their places, so that a problem has its place."""
     assert outlines(jobs("job_name: a", item, "job_name: b")) != outlines(
         jobs("job_name: a", "job_name: c", "job_name: b")
     )
@@ -326,8 +326,8 @@ def test_other_items_stay(item: str) -> None:
         ("a b: 1\n  c b: 2", "a b: 1\n  a b: 2"),
     ],
 )
-def test_what_differs_in_more_than_words(one: str, other: str) -> None:
-    """It is not known from the other, whichever came first."""
+def test_items_that_differ_in_more_than_words(one: str, other: str) -> None:
+    """An item that differs from a known one in more than words is not taken as known."""
     for pair in ((one, other), (other, one)):
         same_in_both_ways(jobs("job_name: a", *pair, "job_name: b").encode())
 
@@ -348,20 +348,20 @@ def test_what_differs_in_more_than_words(one: str, other: str) -> None:
         f"y:\n- a: 1\n- {STAND_IN}\n- a: 3\n- a: 4\n",
     ],
 )
-def test_lists_that_only_seem_to_be_ones(content: str) -> None:
-    """What an outline cannot stand for is parsed as a whole."""
+def test_texts_that_look_like_lists(content: str) -> None:
+    """A document that an outline cannot represent is parsed whole."""
     same_in_both_ways(content.encode())
 
 
 def test_bytes_that_are_no_text() -> None:
-    """They are refused also in an item like others."""
+    """Bytes that are no text are refused, also in an item similar to others."""
     for wrong in (b"\xff", b"\xc3", b"\x01"):
         content = jobs("job_name: a", "job_name: b", "job_name: XX", "job_name: c").encode()
         same_in_both_ways(content.replace(b"XX", wrong))
 
 
-def test_names_are_found_as_they_are_written() -> None:
-    """Whether by the pattern or by parsing; not in texts that look like names."""
+def test_names_are_found_as_written() -> None:
+    """Names of items are found as written, but not in texts that look like names."""
     text = "a: |\n    job_name: no\n  {}: '{}'\n  url: http://{}:1/x  # c"
     content = jobs(
         *(text.format("name", n, n) for n in ("b-1", "c-2", "d-3")), "job_name: e.4", "name: f"
@@ -377,7 +377,7 @@ def test_names_are_found_as_they_are_written() -> None:
     "form", ["'{}'", '"{}"', "\"the '{}'\"", "'the \"{}\": no # 1'", '"é/{}"', "\"'{}'\""]
 )
 def test_names_in_quotes_are_found_without_parsing(form: str) -> None:
-    """A name of the leader's is compared with all of them."""
+    """Names in quotes are found without parsing their items, however many jobs there are."""
     content = jobs(*(f"job_name: {form.format(n)}" for n in ("b-1", "c-2", "d-3"))).encode()
     composed = mock.Mock(wraps=compose)
     with mock.patch.object(known_items, "compose", composed):
@@ -390,21 +390,21 @@ def test_names_in_quotes_are_found_without_parsing(form: str) -> None:
 
 @pytest.mark.parametrize("form", ["'it''s {}'", '"a\\t{}"', '"a\n  {}"', "'{}' # b", '"" #{}'])
 def test_names_in_quotes_that_have_to_be_parsed(form: str) -> None:
-    """Those with escapes, or on several lines, for example."""
+    """A quoted name with escapes or several lines is read as in a whole parse."""
     content = jobs(*(f"job_name: {form.format(n)}" for n in ("b-1", "c-2", "d-3")))
     same_in_both_ways(content.encode())
 
 
-def test_names_that_only_seem_to_be_there() -> None:
-    """A line of a text in quotes may begin where a key would."""
+def test_names_in_quoted_texts_are_ignored() -> None:
+    """A line of a quoted text that looks like a name is not one."""
     content = jobs(*(f"a: \"\n  name: {n}\n  \"\n  name: 'c'" for n in "xyz"))
     _, items = read(content.encode(), "", is_both=False)
     names = [item.names for item in items["scrape_configs"].values()]
     assert names.count({"name": "c"}) == 3
 
 
-def test_only_items_that_have_changed_are_parsed() -> None:
-    """An edit of one item of many different ones."""
+def test_only_changed_items_are_parsed() -> None:
+    """After an edit of one of many different items, only that item is parsed."""
     items = [f"k{n}: |\n    - {'x' * n}\n" for n in range(40)]
     _, before = read(jobs(*items).encode(), "", is_both=False)
     items[20] = "edited: 1\n"
@@ -421,8 +421,8 @@ def test_only_items_that_have_changed_are_parsed() -> None:
     assert len(asked) == len(items)
 
 
-def test_a_file_of_different_items_is_parsed_as_a_whole() -> None:
-    """Shapes are of no use there; looking for them would take time."""
+def test_file_of_different_items_is_parsed_whole() -> None:
+    """If all items are different, few of them are compared by shape, which would take time."""
     shapes = mock.Mock(return_value=None)
     known = KnownItems()
     with mock.patch("wrapper.configuration.known_items._names_by", shapes):
@@ -431,8 +431,8 @@ def test_a_file_of_different_items_is_parsed_as_a_whole() -> None:
     assert shapes.call_count < 300
 
 
-def test_paths_belong_to_their_folder() -> None:
-    """Items with a path are the same only in the same folder."""
+def test_paths_depend_on_the_folder() -> None:
+    """An item with a path is known only for the same folder."""
     item = "job_name: b\n  bearer_token_file: t"
     content = jobs(item, item, item).encode()
     file = WholeFile()
@@ -456,8 +456,8 @@ def rendered(file: OneFile | WholeFile, content: bytes, override: bytes) -> Any:
 
 
 @pytest.mark.parametrize("file", [OneFile, WholeFile])
-def test_an_item_with_a_problem_is_never_known(file: type[OneFile | WholeFile]) -> None:
-    """It is refused as long as it is there, whatever else is edited meanwhile."""
+def test_item_with_a_problem_is_never_known(file: type[OneFile | WholeFile]) -> None:
+    """An item with a problem is refused as long as it exists, whatever else is edited."""
     good = jobs("job_name: a", "job_name: b\n  u: 1", "job_name: c")
     if file is OneFile:
         good = "follower:\n" + "".join(f"  {line}\n" for line in good.splitlines())
@@ -467,8 +467,8 @@ def test_an_item_with_a_problem_is_never_known(file: type[OneFile | WholeFile]) 
         assert rendered(kept, text.encode(), b"") == rendered(file(), text.encode(), b"")
 
 
-def test_edits_are_rendered_as_if_they_were_the_first() -> None:
-    """One after the other, good and bad ones, in both forms."""
+def test_edits_are_rendered_like_first_inputs() -> None:
+    """Valid and invalid edits are rendered as by a new renderer, in both forms."""
     kept = OneFile(), WholeFile()
     override = b"scrape_configs:\n- job_name: n\n"
     outcomes = set()

@@ -1,4 +1,4 @@
-"""Where overrides land, in words; and the difference that they make."""
+"""The effect of overrides in words, and the difference that they make."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ tracing:
 
 
 def section(content: str, name: str = "l.yml") -> MappingNode:
-    """Return what a file says."""
+    """Return the root of a file."""
     problems = Problems()
     found = read_override(Source(name, content.encode()), problems).node
     assert not problems.lines
@@ -38,7 +38,7 @@ def section(content: str, name: str = "l.yml") -> MappingNode:
 
 
 def effects(*overrides: str, base: str = BASE) -> list[str]:
-    """Return where overrides land, each as ``NAME:LINE PATH: WORDS``."""
+    """Return the effects of overrides, each as ``NAME:LINE PATH: WORDS``."""
     nodes = [section(text, f"{number}.yml") for number, text in enumerate(overrides, 1)]
     _, found = merge_traced(section(base), nodes)
     return [f"{each.name}:{each.line} {each.path}: {each.what}" for each in found]
@@ -81,14 +81,14 @@ def effects(*overrides: str, base: str = BASE) -> list[str]:
     ],
 )
 def test_one_override(override: str, expected: str | None) -> None:
-    """Each kind in its words; one that says the same as is there already changes nothing."""
+    """Each kind of override has its words; one that repeats the value changes nothing."""
     said = expected or "global.scrape_interval: is 15s already: changes nothing"
     line = override.count("\n") + 1
     assert effects(override) == [f"1.yml:{line} {said}"]
 
 
-def test_lines_are_those_of_the_keys_and_items() -> None:
-    """Several of them, in the order of the input."""
+def test_lines_of_keys_and_items() -> None:
+    """Effects have the lines of their keys and items, in the order of the input."""
     override = "global:\n\n  a: 1\n  b: 2\nscrape_configs:\n- job_name: x\n-\n  job_name: y\n"
     assert [each.partition(" ")[0] for each in effects(override)] == [
         "1.yml:3",
@@ -98,16 +98,16 @@ def test_lines_are_those_of_the_keys_and_items() -> None:
     ]
 
 
-def test_a_mapping_over_something_else() -> None:
-    """It is said that something goes, and what comes."""
+def test_mapping_in_place_of_a_list() -> None:
+    """If a mapping replaces a list, both what is removed and what is added are shown."""
     assert effects("rule_files: {a: {b: 1}}") == [
         "1.yml:1 rule_files: added, in place of a list: a mapping",
         "1.yml:1 rule_files.a.b: added: 1",
     ]
 
 
-def test_patches_and_additions_are_counted_in_the_result() -> None:
-    """Paths and items added are those of the result, items replaced or removed those of before."""
+def test_indexes_of_patches_and_additions() -> None:
+    """Added items have their index in the result, replaced or removed ones that of before."""
     override = """\
 scrape_configs:
 - {job_name: a, $patch: delete}
@@ -123,31 +123,31 @@ scrape_configs:
     ]
 
 
-def test_a_whole_list_is_replaced() -> None:
-    """Nothing of the follower's stays."""
+def test_whole_list_is_replaced() -> None:
+    """If a whole list is replaced, the number of removed items is shown."""
     assert effects("scrape_configs: [{$patch: replace}, {job_name: x}]") == [
         "1.yml:1 scrape_configs: removes all 3 items that were there",
         "1.yml:1 scrape_configs[0]: added as item 1 (job_name: x)",
     ]
 
 
-def test_what_a_merge_key_brings_in() -> None:
-    """It stands where the anchor says it."""
+def test_values_from_a_merge_key() -> None:
+    """A value from a merge key has the line of its anchor."""
     override = "x: &x\n  a: 1\nglobal:\n  <<: *x\n"
     assert effects(override) == ["1.yml:2 x.a: added: 1", "1.yml:2 global.a: added: 1"]
 
 
 def test_long_values_are_cut() -> None:
-    """One line is one line."""
+    """A long value is cut to one line."""
     (said,) = effects(f"a: {'x' * 200}")
     assert said == f"1.yml:1 a: added: {'x' * 60}…"
 
 
-# --- several --------------------------------------------------------------------------------------
+# --- several overrides ----------------------------------------------------------------------------
 
 
-def test_a_later_override_of_the_same_value() -> None:
-    """The first one is told too, with what becomes of it."""
+def test_later_override_of_the_same_value() -> None:
+    """An overridden effect is shown, with the remark that it is overridden later."""
     assert effects("global: {a: 1}", "global: {a: 2}", "global: {a: 2}") == [
         "1.yml:1 global.a: added: 1; overridden later",
         "2.yml:1 global.a: set to 2, was 1",
@@ -155,8 +155,8 @@ def test_a_later_override_of_the_same_value() -> None:
     ]
 
 
-def test_items_that_a_later_override_moves_or_takes_away() -> None:
-    """Paths are those of the end."""
+def test_items_that_a_later_override_moves_or_removes() -> None:
+    """The paths of added items are those of the final result."""
     first = "scrape_configs: [{job_name: x}, {job_name: y}]"
     second = "scrape_configs: [{job_name: a, $patch: delete}, {job_name: x, $patch: delete}]"
     assert effects(first, second) == [
@@ -167,8 +167,8 @@ def test_items_that_a_later_override_moves_or_takes_away() -> None:
     ]
 
 
-def test_an_alias_twice_in_a_list() -> None:
-    """Both are told, each at its own place."""
+def test_alias_twice_in_a_list() -> None:
+    """An alias that occurs twice in a list has two effects, each with its index."""
     override = "x: &x {job_name: x}\nrule_files: [*x, *x]\n"
     assert [each.split(": ")[0] for each in effects(override)][1:] == [
         "1.yml:1 rule_files[1]",
@@ -177,8 +177,8 @@ def test_an_alias_twice_in_a_list() -> None:
 
 
 @given(sections, sections)
-def test_it_merges_as_merge_does(one: MappingNode, two: MappingNode) -> None:
-    """The result is the same, and each effect stands where it says."""
+def test_traced_merge_equals_merge(one: MappingNode, two: MappingNode) -> None:
+    """The traced merge gives the same result as the merge, and all its effects last."""
     base, override = section(written(a=one)), section(written(a=two))
     problems = Problems()
     expected = merge(base, override, problems)
@@ -200,7 +200,7 @@ def test_it_merges_as_merge_does(one: MappingNode, two: MappingNode) -> None:
     ],
 )
 def test_paths(trail: tuple[str | int, ...], path: str) -> None:
-    """As people write them; what would be misread is quoted."""
+    """Paths are written as usual; unusual keys are quoted."""
     assert path_of(trail) == path
 
 
@@ -208,28 +208,28 @@ def test_paths(trail: tuple[str | int, ...], path: str) -> None:
 
 
 def difference(base: str, *overrides: str) -> list[str]:
-    """Return what the leader's lines differ in, without the head and the hunks' numbers."""
+    """Return the changed lines of the leader, without the diff's headers."""
     found = compare(section(base), [section(text) for text in overrides], Redaction())
     return [line for line in found.difference if line[0] in "+-" and line[1:3] not in ("++", "--")]
 
 
-def test_the_difference_is_one_of_meaning() -> None:
-    """Neither style nor anchors nor comments make one."""
+def test_only_differences_of_meaning_are_shown() -> None:
+    """Style, anchors and comments make no difference."""
     base = "x: &x {a: [1, 2], b: 'c'}\ny: *x\nz: {<<: *x, d: 1}\n"
     assert difference(base, "z: {d: 2}") == ["-  d: 1", "+  d: 2"]
     assert difference("a: 1 # secret\n", "b: # none\n") == ["+b:"]
     assert difference("a: 1\n", "a: '1'\n") == ["-a: 1", "+a: '1'"]
 
 
-def test_nothing_to_compare() -> None:
-    """Without overrides there is no difference; over nothing, everything is one."""
+def test_difference_without_overrides_is_empty() -> None:
+    """Without overrides there is no difference; with an empty base, everything is one."""
     assert difference("a: 1") == []
     assert difference("{}", "a: 1") == ["+a: 1"]
     assert compare(section("a: 1"), [section("")], Redaction()).effects == ()
 
 
-def test_a_changed_secret_is_a_difference() -> None:
-    """It is seen that it has changed, not to what."""
+def test_changed_secret_is_a_difference() -> None:
+    """A changed secret is shown as changed, without its value."""
     assert difference("a: {token: one, b: 1}", "a: {token: two}") == [
         "-  token: <secret 1>",
         "+  token: <secret 2>",
@@ -237,16 +237,16 @@ def test_a_changed_secret_is_a_difference() -> None:
     assert difference("a: {token: one}", "a: {token: one}") == []
 
 
-def test_landings_show_no_secrets() -> None:
-    """Neither what is set nor what was there."""
+def test_effects_show_no_secrets() -> None:
+    """Neither the new value nor the old one shows a secret."""
     found = compare(section("u: http://a:b@h"), [section("u: http://a:c@h")], Redaction())
     assert [each.what for each in found.effects] == [
         "set to http://<secret 2>@h, was http://<secret 1>@h"
     ]
 
 
-def test_aliases_of_aliases_are_not_written_out() -> None:
-    """A few lines that would unfold to billions are shown as they are, should any get so far."""
+def test_nested_aliases_are_not_expanded() -> None:
+    """A few lines that would expand to billions of values are shown as written."""
     lines = ["x0: &x0 [a]", *(f"x{i}: &x{i} [*x{i - 1}, *x{i - 1}]" for i in range(1, 40))]
     base = yaml.compose("\n".join(lines))
     assert isinstance(base, MappingNode)

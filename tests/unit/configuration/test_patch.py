@@ -22,7 +22,7 @@ KEY = '"scrape_configs"'
 
 
 def leader(override: str, base: str = FOLLOWER) -> Any:
-    """Return what the leader reads, loaded."""
+    """Return the leader's configuration as values."""
     overrides = [Source("l.yml", override.encode())]
     rendered = WholeFile().render(Source("p.yml", base.encode()), overrides)
     return yaml.safe_load(rendered.renderings.leader.content)
@@ -34,14 +34,14 @@ def jobs(override: str, base: str = FOLLOWER) -> Any:
 
 
 def problems(override: str, base: str = FOLLOWER) -> tuple[str, ...]:
-    """Return what is wrong with an override."""
+    """Return the problems of an override."""
     with pytest.raises(ConfigurationError) as raised:
         leader(override, base)
     return raised.value.problems
 
 
-def test_replace_takes_the_place_of_the_item_of_the_same_name() -> None:
-    """The item is the leader's, where the follower's stood; what has no directive is added."""
+def test_replace_takes_the_place_of_the_item_with_its_name() -> None:
+    """An item with ``$patch: replace`` takes the place of the follower's; others are appended."""
     override = "scrape_configs: [{job_name: b, $patch: replace, scheme: https}, {job_name: d}]\n"
     assert jobs(override) == [
         {"job_name": "a", "scheme": "http"},
@@ -51,23 +51,23 @@ def test_replace_takes_the_place_of_the_item_of_the_same_name() -> None:
     ]
 
 
-def test_delete_leaves_the_item_out() -> None:
-    """Wherever in the list it stands, and more than one."""
+def test_delete_removes_the_item() -> None:
+    """Items with ``$patch: delete`` are removed, wherever they are in the list."""
     override = "scrape_configs: [{$patch: delete, job_name: c}, {job_name: a, $patch: 'delete'}]\n"
     assert jobs(override) == [{"job_name": "b"}]
 
 
 @pytest.mark.parametrize("name", ["name", "url"])
 def test_other_names(name: str) -> None:
-    """Remote endpoints go by their name or URL, in nested lists too."""
+    """Items of remote endpoints are found by name or URL, also in nested lists."""
     base = f"alerting: {{alertmanagers: [{{{name}: x, a: 1}}, {{{name}: y}}]}}\n"
     override = f"alerting: {{alertmanagers: [{{{name}: x, $patch: replace, b: 2}}]}}\n"
     expected = {"alerting": {"alertmanagers": [{name: "x", "b": 2}, {name: "y"}]}}
     assert leader(override, base) == expected
 
 
-def test_the_first_of_the_names_counts() -> None:
-    """An item with a name and a URL is known by its name."""
+def test_name_precedes_the_url() -> None:
+    """An item with a name and a URL is found by its name."""
     base = "remote_write: [{name: x, url: http://a}, {name: y, url: http://a}]\n"
     override = "remote_write: [{url: http://a, name: y, $patch: delete}]\n"
     assert problems(override, base) == (
@@ -77,16 +77,16 @@ def test_the_first_of_the_names_counts() -> None:
     assert leader(override, base) == {"remote_write": [{"name": "x", "url": "http://a"}]}
 
 
-def test_replace_alone_starts_the_list_anew() -> None:
-    """As the first item it drops all of the follower's, in lists of single values too."""
+def test_replace_alone_replaces_the_list() -> None:
+    """``$patch: replace`` alone, as the first item, removes all items, also single values."""
     override = "rule_files:\n- $patch: replace\n- b.yml\n"
     assert leader(override, "rule_files: [a.yml]\n") == {"rule_files": ["b.yml"]}
     assert jobs("scrape_configs: [{$patch: replace}]\n") == []
     assert leader(override, "{}") == {"rule_files": ["b.yml"]}
 
 
-def test_fragments_see_what_those_before_have_left() -> None:
-    """A later override replaces and removes items that an earlier one has added."""
+def test_overrides_see_the_result_of_earlier_ones() -> None:
+    """A later override can replace and remove items that an earlier one has added."""
     overrides = [
         Source("1.yml", b"scrape_configs: [{job_name: d}, {job_name: a, $patch: delete}]\n"),
         Source("2.yml", b"scrape_configs: [{job_name: d, $patch: replace, scheme: https}]\n"),
@@ -100,16 +100,16 @@ def test_fragments_see_what_those_before_have_left() -> None:
     ]
 
 
-def test_one_file_form() -> None:
-    """It works the same in the `leader` section, and the follower is left alone."""
+def test_patch_in_a_file_with_both_sections() -> None:
+    """A patch works in the ``leader`` section too, and the follower is unchanged."""
     content = b"follower: {a: [{name: x}]}\nleader: {a: [{name: x, $patch: delete}]}\n"
     rendered = render(Source("x.yml", content)).renderings
     assert yaml.safe_load(rendered.leader.content) == {"a": []}
     assert yaml.safe_load(rendered.follower.content) == {"a": [{"name": "x"}]}
 
 
-def test_names_are_compared_as_written_whatever_their_quotes() -> None:
-    """`1.10` and `'1.10'` name the same item; `1.1` does not."""
+def test_names_are_compared_without_quotes() -> None:
+    """``1.10`` and ``'1.10'`` are the same name; ``1.1`` is not."""
     base = "scrape_configs: [{job_name: 1.10}]\n"
     assert jobs("scrape_configs: [{job_name: '1.10', $patch: delete}]\n", base) == []
     assert problems("scrape_configs: [{job_name: 1.1, $patch: delete}]\n", base)
@@ -135,24 +135,24 @@ def test_names_are_compared_as_written_whatever_their_quotes() -> None:
         ("{job_name: [a], $patch: delete}", f"nothing to delete: no item of {KEY} has this job_n"),
     ],
 )
-def test_a_directive_that_cannot_be_followed(item: str, expected: str) -> None:
-    """It is refused with its place, never ignored."""
+def test_invalid_directive_is_refused(item: str, expected: str) -> None:
+    """An invalid directive is refused with its place, never ignored."""
     (problem,) = problems(f"scrape_configs: [{item}]\n")
     assert problem.partition(": ")[2].startswith(expected)
     assert problem.startswith(f"l.yml:1:{len('scrape_configs: [') + item.index('$patch') + 1}: ")
     assert "; " in problem
 
 
-def test_replace_alone_must_come_first() -> None:
-    """Behind other items it would drop what the reader has just read."""
+def test_replace_alone_must_be_the_first_item() -> None:
+    """``$patch: replace`` alone after other items is refused: it would remove them."""
     (problem,) = problems("scrape_configs: [{job_name: d}, {$patch: replace}]\n")
     assert problem == (
         "l.yml:1:34: $patch: replace alone replaces the whole list; make it the first item"
     )
 
 
-def test_two_items_of_one_name() -> None:
-    """Which is meant cannot be told."""
+def test_ambiguous_name_is_refused() -> None:
+    """If two items have the name, the patch is refused, without values."""
     base = "remote_write: [{url: http://u:hunter2@a}, {url: http://u:hunter2@a, name: b}]\n"
     override = "remote_write: [{url: http://u:hunter2@a, $patch: delete}]\n"
     (problem,) = problems(override, base)
@@ -161,13 +161,13 @@ def test_two_items_of_one_name() -> None:
 
 
 @pytest.mark.parametrize("place", ["$patch: delete", "global: {$patch: replace}", "a: {$patch: x}"])
-def test_a_directive_outside_a_list(place: str) -> None:
-    """Mappings are overridden key by key: there is nothing to say."""
+def test_directive_outside_a_list_is_refused(place: str) -> None:
+    """A ``$patch`` outside a list is refused: mappings are overridden key by key."""
     (problem,) = problems(f"{place}\n", "global: {a: 1}\n")
     assert "$patch has no effect here; write it in an item of a list of the leader" in problem
 
 
-def test_a_follower_s_own_key_is_left_to_prometheus() -> None:
-    """Off unless written in the leader's part: what the base says passes as it is."""
+def test_patch_key_of_the_follower_is_left_to_prometheus() -> None:
+    """A ``$patch`` in the follower's part has no effect and stays as written."""
     base = "a: [{name: x, $patch: delete}]\n"
     assert leader("b: 1\n", base) == {"a": [{"name": "x", "$patch": "delete"}], "b": 1}

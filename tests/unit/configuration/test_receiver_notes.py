@@ -1,4 +1,4 @@
-"""A receiver that by its path does not take what it is sent is told, and no other."""
+"""Notes about receivers that, by their path, do not accept the protocol that is sent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROTOCOL_2 = "  protobuf_message: io.prometheus.write.v2.Request\n"
 
 
 def notes(*urls: str, more: str = "") -> tuple[ReceiverNote, ...]:
-    """Return what is noted of a leader's part that writes to these."""
+    """Return the notes on a leader's part that writes to these URLs."""
     entries = "".join(f"- url: {url}\n{more}" for url in urls)
     override = Source("l.yml", f"remote_write:\n{entries}".encode())
     return WholeFile().render(Source("p.yml", b"global: {}\n"), [override]).receiver_notes
@@ -41,8 +41,8 @@ def notes(*urls: str, more: str = "") -> tuple[ReceiverNote, ...]:
         ("''", "", ""),
     ],
 )
-def test_a_receiver_is_known_by_its_path(url: str, by_1: str, by_2: str) -> None:
-    """What it is known not to take is told with the entry's place, and without its URL."""
+def test_receiver_is_recognised_by_its_path(url: str, by_1: str, by_2: str) -> None:
+    """A receiver that does not accept the protocol is noted with its place, without its URL."""
     for more, expected in (("", by_1), (PROTOCOL_2, by_2)):
         found = notes("http://fine/push", url, more=more)
         assert len(found) == bool(expected)
@@ -53,21 +53,21 @@ def test_a_receiver_is_known_by_its_path(url: str, by_1: str, by_2: str) -> None
             assert found[0].is_sure == (expected in SURE)
 
 
-def test_the_protocol_may_be_named_as_the_first() -> None:
-    """``prometheus.WriteRequest`` is protocol 1."""
+def test_protocol_1_may_be_named() -> None:
+    """``prometheus.WriteRequest`` names protocol 1."""
     more = "  protobuf_message: prometheus.WriteRequest\n"
     assert notes("http://vm:8428/api/v1/write", more=more) == ()
 
 
 def test_both_sections_count() -> None:
-    """An entry of the follower's part is sent by every replica."""
+    """Entries of both parts are checked: those of the follower's are sent by every replica."""
     entry = "remote_write: [{url: 'http://x/loki/api/v1/push'}]"
     text = f"follower: {{{entry}}}\nleader: {{{entry.replace('x', 'y')}}}\n"
     found = render(Source("e.yml", text.encode())).receiver_notes
     assert [note.line.partition(": ")[0] for note in found] == ["e.yml:1:27", "e.yml:2:25"]
 
 
-def test_what_is_no_list_of_entries_is_left_to_others() -> None:
-    """Prometheus refuses it, and tells why."""
+def test_invalid_entries_have_no_notes() -> None:
+    """Invalid entries have no notes: Prometheus refuses them with its own reason."""
     for text in ("remote_write: x", "remote_write: [x]", "remote_write: [{url: [x]}]", "a: b"):
         assert WholeFile().render(Source("p.yml", text.encode())).receiver_notes == ()

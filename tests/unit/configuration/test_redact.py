@@ -1,4 +1,4 @@
-"""Secrets are hidden where Prometheus knows them, where a name says so, and in URLs; no more."""
+"""Secrets are hidden in Prometheus' places, under names of secrets, and in URLs; no others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def text_of(node: MappingNode) -> str:
 
 
 def redacted(content: str, redaction: Redaction | None = None) -> Any:
-    """Return a configuration without its secrets, loaded; the original is left alone."""
+    """Return a configuration without its secrets, as values; the original must be unchanged."""
     root = section(content)
     before = shape(root)
     text = text_of((redaction or Redaction()).section(root))
@@ -43,15 +43,15 @@ def redacted(content: str, redaction: Redaction | None = None) -> Any:
 # --- places ---------------------------------------------------------------------------------------
 
 
-def test_each_place_of_the_table() -> None:
-    """A secret there is hidden, an empty one has nothing to hide."""
+def test_secret_is_hidden_at_each_place_of_the_table() -> None:
+    """At each place of the table a secret is hidden; an empty one is not."""
     for trail in trails(PLACES):
         assert redacted(yaml.safe_dump(nested(trail, MARKER))) == nested(trail, "<secret 1>")
         assert redacted(yaml.safe_dump(nested(trail, ""))) == nested(trail, "")
 
 
-def test_names_of_files_are_no_secrets() -> None:
-    """A password's file is shown: it is what one wants to see."""
+def test_names_of_files_are_not_hidden() -> None:
+    """The name of a password's file is shown, because it is needed to find mistakes."""
     for trail in trails(PATHS):
         content = nested(trail, "/etc/x")
         assert redacted(yaml.safe_dump(content)) == content
@@ -74,8 +74,8 @@ def test_names_of_files_are_no_secrets() -> None:
         f"remote_write:\n- bearer_token: |\n    {MARKER}\n    {MARKER} second\n",
     ],
 )
-def test_more_is_hidden_rather_than_less(content: str) -> None:
-    """What is named like a secret, or stands in a secret's place in another shape, is hidden."""
+def test_doubtful_values_are_hidden(content: str) -> None:
+    """A value with a secret's name, or of another shape in a secret's place, is hidden."""
     shown = redacted(content)
     shown.pop("x", None)
     assert MARKER not in str(shown)
@@ -95,8 +95,8 @@ def test_more_is_hidden_rather_than_less(content: str) -> None:
         "a: me@example.org\nb: 'http://h/@x'\n",
     ],
 )
-def test_what_is_no_secret_stays(content: str) -> None:
-    """Labels, parameters, URLs and files are shown as they are."""
+def test_other_values_are_shown(content: str) -> None:
+    """Labels, parameters, URLs and files are shown unchanged."""
     assert redacted(content) == yaml.safe_load(content)
 
 
@@ -123,41 +123,41 @@ def test_what_is_no_secret_stays(content: str) -> None:
         ("http://[::1]:80/x@y", "http://[::1]:80/x@y"),
     ],
 )
-def test_urls(url: str, expected: str) -> None:
-    """What stands before a URL's @, or in a parameter with a secret's name, is hidden anywhere."""
+def test_secrets_in_urls_are_hidden(url: str, expected: str) -> None:
+    """Credentials before a URL's @, and parameters with a secret's name, are hidden everywhere."""
     assert redacted(yaml.safe_dump({"a": [url]})) == {"a": [expected]}
     assert Redaction().text(f'parse "{url}": bad') == f'parse "{expected}": bad'
 
 
-def test_a_port_that_is_a_password() -> None:
-    """Go takes what stands before a slash in a password for a port, and quotes it."""
+def test_password_that_go_takes_for_a_port_is_hidden() -> None:
+    """Go takes a password before a slash for a port and quotes it in errors: it is hidden."""
     told = 'parse "http://u:p/w@h/": invalid port ":p" after host'
     assert Redaction().text(told) == 'parse "http://<secret 1>@h/": invalid port after host'
 
 
 def test_equal_secrets_have_equal_numbers() -> None:
-    """So it can be seen where two agree, and that one has changed."""
+    """Equal secrets have equal numbers, to see which are equal and whether one has changed."""
     content = "a_token: one\nb_token: two\nc_token: one\nd: http://two@h\n"
     shown = ["<secret 1>", "<secret 2>", "<secret 1>", "http://<secret 2>@h"]
     assert list(redacted(content).values()) == shown
 
 
-def test_a_second_redaction_changes_nothing() -> None:
-    """What stands for a secret is none."""
+def test_second_redaction_changes_nothing() -> None:
+    """The placeholder of a secret is not hidden again."""
     redaction = Redaction()
     once = redaction.section(section("a_token: one\nb_token: two\nu: http://three@h\n"))
     assert text_of(redaction.section(once)) == text_of(once)
 
 
-def test_variables_with_a_secrets_name() -> None:
-    """Their values are hidden wherever they were put; short ones would be in any text."""
+def test_values_of_secret_variables_are_hidden() -> None:
+    """Values of variables with a secret's name are hidden everywhere, except very short ones."""
     variables = {"DB_PASSWORD": MARKER, "POD_NAME": "prometheus-0", "TOKEN": "a"}
     shown = redacted(f"a: x{MARKER}y\nb: prometheus-0\n", Redaction(variables))
     assert shown == {"a": "x<secret 1>y", "b": "prometheus-0"}
 
 
-def test_messages_repeat_no_secret() -> None:
-    """Neither one that is known, as it is or escaped, nor what go-yaml quotes of a value."""
+def test_messages_show_no_secret() -> None:
+    """Messages show neither a known secret, also escaped, nor a value that go-yaml quotes."""
     redaction = Redaction()
     redaction.section(section(f'a: {{password: "{MARKER}", token: "x\\ty\\"z", secret: abc}}'))
     said = redaction.text(f'bad "{MARKER}" and "x\\ty\\"z" but abc')
@@ -170,8 +170,8 @@ def test_messages_repeat_no_secret() -> None:
 
 
 @given(sections, sections)
-def test_merging_and_hiding_change_places(one: MappingNode, two: MappingNode) -> None:
-    """What was redacted and then merged is what was merged and then redacted."""
+def test_merging_and_redacting_commute(one: MappingNode, two: MappingNode) -> None:
+    """Redacting before a merge gives the same result as redacting after it."""
     base, override = section(written(a=one)), section(written(a=two))
     redaction, problems = Redaction(), Problems()
     merged = merge(base, override, problems)
@@ -181,15 +181,15 @@ def test_merging_and_hiding_change_places(one: MappingNode, two: MappingNode) ->
     assert shape(first) == shape(redaction.section(merged))
 
 
-def test_aliases_of_aliases_cost_no_more_than_they_show() -> None:
-    """A few lines that would unfold to a billion items are walked once."""
+def test_nested_aliases_are_walked_once() -> None:
+    """A few lines that would expand to a billion items are walked once."""
     lines = [f"x0: &x0 {{password: {MARKER}}}"]
     lines += [f"x{i}: &x{i} [*x{i - 1}, *x{i - 1}]" for i in range(1, 40)]
     assert MARKER not in text_of(Redaction().section(section("\n".join(lines))))
 
 
-def test_the_deepest_nesting() -> None:
-    """As deep as inputs may nest."""
+def test_deepest_nesting_is_redacted() -> None:
+    """A secret is hidden at the deepest level to which inputs may nest."""
     content = "a: " + "[" * 198 + f"{{password: {MARKER}}}" + "]" * 198
     root = section(content)
     assert MARKER not in text_of(Redaction().section(root))

@@ -1,4 +1,4 @@
-"""A relabeling rule that changes the regex of others is told, and no other rule."""
+"""Notes about relabeling rules with a quoted null, which Prometheus takes for no value."""
 
 from __future__ import annotations
 
@@ -30,21 +30,24 @@ def places(text: str) -> list[str]:
         ("['null']", []),
     ],
 )
-def test_a_quoted_null_is_found(regex: str, expected: list[str]) -> None:
-    """Seen so with Prometheus 3.16: what it takes for no value, and what for a text."""
+def test_quoted_null_is_noted(regex: str, expected: list[str]) -> None:
+    """A quoted null as regex is noted; other values are not.
+
+    Observed with Prometheus 3.16.
+    """
     assert places(f"metric_relabel_configs: [{{regex:  {regex}}}, 'null']") == expected
 
 
-def test_the_note_has_place_cause_and_cure() -> None:
-    """And the expression that does what was meant."""
+def test_note_has_place_cause_and_remedy() -> None:
+    """The note has its place, the cause, and the expression with the intended meaning."""
     text = "alerting:\n  alert_relabel_configs:\n  - regex: '~'\n"
     (note,) = relabeling_notes(Source("p.yml", text.encode()))
     assert note.startswith("p.yml:3:12: Prometheus takes a quoted null for no value")
     assert "write regex: '(?:~)', which" in note
 
 
-def test_each_place_counts_once_wherever_it_is() -> None:
-    """In either section, in any list of rules, behind an anchor and a merge key; in order."""
+def test_each_rule_is_noted_once() -> None:
+    """In each section and list, each rule is noted once, also behind anchors and merge keys."""
     text = (
         "follower:\n"
         "  scrape_configs:\n"
@@ -58,8 +61,8 @@ def test_each_place_counts_once_wherever_it_is() -> None:
     assert places(text) == ["3:38", "5:43", "8:37"]
 
 
-def test_other_keys_are_no_rules() -> None:
-    """A label or a parameter may be named regex."""
+def test_other_keys_named_regex_are_ignored() -> None:
+    """A label or parameter named ``regex`` is no rule."""
     assert places("static_configs: [{labels: {regex: 'null'}}]\nregex: 'null'\n") == []
     assert places("relabel_configs: 'null'\nx_relabel_configs: ['null', [{regex: 'null'}]]\n") == []
     assert places("# regex: 'null'\n") == []

@@ -1,4 +1,4 @@
-"""Entries that Prometheus takes for one are found before it refuses them."""
+"""Remote entries that Prometheus takes for duplicates are found before it refuses them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from wrapper.documents.source import Source
 
 URL = "url: 'http://r/w'"
 TOKEN = "client_id: a, token_url: 'http://t/', client_secret: x"
-# By name: two entries, and whether Prometheus takes them for one. A test with the real Prometheus
-# holds this table against it.
+# By name: two entries, and whether Prometheus takes them for duplicates. A test compares this table
+# with the real Prometheus.
 PAIRS: dict[str, tuple[str, str, bool]] = {
     "exactly the same": (URL, URL, True),
     "another order of keys": (f"{URL}, name: a", f"name: a, {URL}", True),
@@ -79,7 +79,7 @@ PAIRS: dict[str, tuple[str, str, bool]] = {
 
 
 def problems(text: str) -> tuple[str, ...]:
-    """Return what is wrong with an input of both parts."""
+    """Return the problems of an input with both parts."""
     try:
         render(Source("in.yml", text.encode()))
     except ConfigurationError as error:
@@ -89,10 +89,8 @@ def problems(text: str) -> tuple[str, ...]:
 
 @pytest.mark.parametrize(("one", "other", "is_duplicate"), PAIRS.values(), ids=list(PAIRS))
 @pytest.mark.parametrize("name", ["remote_write", "remote_read"])
-def test_entries_that_are_one_to_prometheus_are_refused(
-    name: str, one: str, other: str, is_duplicate: bool
-) -> None:
-    """With both places, the cure, and no secret."""
+def test_duplicate_entries_are_refused(name: str, one: str, other: str, is_duplicate: bool) -> None:
+    """Duplicate entries are refused with both places and the remedy, without secrets."""
     text = f"follower: {{}}\nleader:\n  {name}:\n  - {{{one}}}\n  - {{{other}}}\n"
     found = problems(text)
     assert bool(found) is is_duplicate
@@ -109,7 +107,7 @@ def test_entries_that_are_one_to_prometheus_are_refused(
 def test_entries_with_one_name_are_refused(
     name: str, one: str, other: str, is_duplicate: bool
 ) -> None:
-    """With both places; a null is no name."""
+    """Entries with the same name are refused with both places; a null is no name."""
     text = f"follower: {{}}\nleader:\n  {name}:\n"
     found = problems(f"{text}  - {{url: 'http://a', name: {one}}}\n  - {{url: b, name: {other}}}\n")
     assert [line.partition(", because")[0] for line in found] == (
@@ -118,8 +116,8 @@ def test_entries_with_one_name_are_refused(
     assert all("the one at in.yml:4 has its name" in line for line in found)
 
 
-def test_an_entry_of_the_leader_may_repeat_one_of_the_followers() -> None:
-    """The follower's is kept as a text; its place is known all the same."""
+def test_entry_of_the_leader_may_not_repeat_one_of_the_follower() -> None:
+    """A leader's duplicate of a follower's entry has both places, although the latter is text."""
     text = "follower:\n  remote_write:\n  # mine\n  - url: http://r/w\n    name: a\n"
     leader = "leader:\n  remote_write:\n  - url: http://r/w\n    name: a\n"
     (problem,) = problems(text + leader)
@@ -132,21 +130,24 @@ def test_an_entry_of_the_leader_may_repeat_one_of_the_followers() -> None:
     assert "at p.yml:2," in str(raised.value)
 
 
-def test_two_in_a_whole_file_are_found_there() -> None:
-    """Without any override."""
+def test_duplicates_in_a_whole_file_are_refused() -> None:
+    """Two duplicate entries of a whole file are found without any override."""
     base = b"remote_write:\n- url: http://r/w\n- url: http://r/w\n"
     with pytest.raises(ConfigurationError, match=r"p\.yml:3:3: "):
         WholeFile().render(Source("p.yml", base))
 
 
-def test_two_that_the_leader_removes_are_still_the_followers() -> None:
-    """Prometheus would refuse the follower's configuration, and with it the start."""
+def test_duplicates_that_the_leader_removes_are_refused() -> None:
+    """Duplicates of the follower are refused although the leader removes them.
+
+    Prometheus would refuse the follower's configuration, and so the start.
+    """
     base = Source("p.yml", b"remote_write:\n- url: http://r/w\n- url: http://r/w\n")
     override = Source("l.yml", b"remote_write:\n- {$patch: replace}\n- url: http://r/x\n")
     with pytest.raises(ConfigurationError, match=r"^p\.yml:3:3: Prometheus refuses this entry"):
         WholeFile().render(base, [override])
 
 
-def test_what_is_no_list_of_mappings_is_for_prometheus_to_refuse() -> None:
-    """Nothing is made of it here."""
+def test_invalid_entries_are_left_to_prometheus() -> None:
+    """Values that are no lists of mappings are left for Prometheus to refuse."""
     assert problems("follower: {remote_write: [a, [b], {url: {c: [~]}}], remote_read: 5}\n") == ()

@@ -1,4 +1,4 @@
-"""Rendering: golden cases, fidelity of scalars, merge rules, and what is said of bad input."""
+"""Rendering: golden cases, unchanged scalars, merge rules, and messages for invalid input."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from wrapper.documents.source import Source
 from wrapper.model.roles import Role
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "vectors" / "merge.json").read_text("utf-8"))
-RETYPED_KEYS = {"y": "true"}  # the peer reads this key as a boolean; we keep it as written
+RETYPED_KEYS = {"y": "true"}  # the peer reads this key as a boolean; here it stays as written
 
 
 def rendered_of(content: str | bytes) -> Rendered:
@@ -61,7 +61,7 @@ def follower(content: str) -> str:
 
 
 def problems(content: str | bytes) -> tuple[str, ...]:
-    """Return what is said of an input that cannot be used."""
+    """Return the problems of an invalid input."""
     with pytest.raises(ConfigurationError) as raised:
         rendered_of(content)
     return raised.value.problems
@@ -71,7 +71,7 @@ def problems(content: str | bytes) -> tuple[str, ...]:
 
 
 def renamed(value: Any) -> Any:
-    """Return loaded YAML with its keys as the peer types them."""
+    """Return loaded YAML with the types of keys that the peer gives them."""
     if isinstance(value, dict):
         return {RETYPED_KEYS.get(key, key): renamed(item) for key, item in value.items()}
     return [renamed(item) for item in value] if isinstance(value, list) else value
@@ -108,19 +108,20 @@ def first_document(content: str) -> Node:
 
 
 def test_there_are_41_golden_cases() -> None:
-    """The file in the repository is whole."""
+    """The file of golden cases is complete."""
     assert len(GOLDEN) == 41
 
 
-# --- fidelity: generated documents ----------------------------------------------------------------
+# --- unchanged documents: generated ones ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("style", ["|", ">"])
 @pytest.mark.parametrize("ending", ["\n", "\x85", "\u2028", "\u2029"])
-def test_a_value_that_keeps_its_last_break_is_followed_by_the_next_key(
-    style: str, ending: str
-) -> None:
-    """Whichever Unicode knows; libyaml ends a document behind such a value."""
+def test_value_with_a_final_line_break_is_followed_by_the_next_key(style: str, ending: str) -> None:
+    """A value that keeps its final line break, of any kind, does not end the document.
+
+    libyaml ends a document after such a value.
+    """
     text = "tag:yaml.org,2002:str"
     values = [ScalarNode(text, f"a{ending}{ending}", style=style), ScalarNode(text, "b")]
     entries = [(key_node(name), value) for name, value in zip("ab", values, strict=True)]
@@ -130,8 +131,8 @@ def test_a_value_that_keeps_its_last_break_is_followed_by_the_next_key(
 
 
 @given(sections)
-def test_follower_is_the_same_graph(section: MappingNode) -> None:
-    """Whatever is written under follower parses to the same tags and texts once rendered."""
+def test_follower_is_the_same_graph_as_its_input(section: MappingNode) -> None:
+    """The follower's rendering parses to the same tags and texts as its input."""
     content = written(follower=section)
     original = compose(content).value[0][1]
     assert shape(compose(follower(content))) == shape(original)
@@ -140,7 +141,7 @@ def test_follower_is_the_same_graph(section: MappingNode) -> None:
 
 @given(sections, sections)
 def test_leader_without_overrides_is_the_follower(section: MappingNode, other: MappingNode) -> None:
-    """With nothing to override both renderings are the same bytes."""
+    """Without overrides, both renderings are the same bytes."""
     content = written(follower=section)
     rendered = rendered_of(content).renderings
     assert rendered.leader.content == rendered.follower.content
@@ -152,7 +153,7 @@ def test_leader_without_overrides_is_the_follower(section: MappingNode, other: M
 
 @given(sections, sections)
 def test_merge_of_nodes_is_the_merge_of_values(one: MappingNode, two: MappingNode) -> None:
-    """Merging the graphs gives what merging the values gives, and the follower is left alone."""
+    """Merging graphs gives the same result as merging values, and the follower is unchanged."""
     content = written(follower=one, leader=two)
     root = compose(content)
     before, override = (values_of(section) for _, section in root.value)
@@ -166,22 +167,22 @@ def test_merge_of_nodes_is_the_merge_of_values(one: MappingNode, two: MappingNod
     assert values_of(compose(follower(content))) == before
 
 
-# --- fidelity: single cases -----------------------------------------------------------------------
+# --- unchanged documents: single cases ------------------------------------------------------------
 
 
 LINES = "a: 1.10\nn: yes\nb: 010\nc: 1:30\nd: 2024-01-01\ne: ~\nf: 'yes'\ng: \"x\"\nh: !!str 5\n"
 
 
-def test_scalars_stay_as_written() -> None:
-    """Nothing is re-typed or re-quoted, comments stay, and a section is moved to the margin."""
+def test_scalars_and_comments_stay_as_written() -> None:
+    """Scalars keep type and quotes, comments stay, and a section's indentation is removed."""
     section = "".join(f"   {line} # why\n" for line in LINES.splitlines())
     content = f"follower:\n{section}\n  # more\nleader: {{}}\n"
     expected = LINES.replace("\n", " # why\n") + "\n# more\n"
     assert (follower(content), leader(content)) == (expected, expected)
 
 
-def test_scalars_that_are_written_anew_stay_as_they_were() -> None:
-    """Also in what the leader overrides."""
+def test_scalars_that_are_written_again_stay_as_written() -> None:
+    """Scalars keep type and quotes also in what the leader overrides."""
     section = "".join(f"    {line}\n" for line in LINES.splitlines())
     content = f"follower:\n  x:\n{section}leader: {{x: {{z: 1}}}}\n"
     rendered = leader(content).replace("\n  ", "\n")
@@ -189,21 +190,21 @@ def test_scalars_that_are_written_anew_stay_as_they_were() -> None:
 
 
 def test_empty_flow_scalar_becomes_null() -> None:
-    """An empty value in flow style is null, as libyaml's own writing of it is refused."""
+    """An empty value in flow style becomes null: Prometheus refuses libyaml's own form."""
     assert follower("follower: {a: , b: 1}") == "{a: null, b: 1}\n"
     assert follower("follower:\n  a:\n  b: 1\n") == "a:\nb: 1\n"
 
 
-def test_what_looks_like_base_60_in_flow_style_is_text() -> None:
-    """Prometheus reads `1:30` as text; libyaml's own writing of it, `!!int '1:30'`, is refused."""
+def test_base_60_in_flow_style_is_text() -> None:
+    """``1:30`` is text, as in Prometheus, which refuses libyaml's ``!!int '1:30'``."""
     section = "[1:30, 2024-01-01 10:00:00, 10:30.5]"
     assert follower(f"follower: {{a: {section}, b: 1}}\n") == (
         "{a: ['1:30', '2024-01-01 10:00:00', '10:30.5'], b: 1}\n"
     )
 
 
-def test_a_null_with_the_tag_of_a_text_keeps_it() -> None:
-    """Prometheus 3.16 reads it as `regex: "null"`, and a null in quotes as no regex at all."""
+def test_null_tagged_as_text_keeps_its_tag() -> None:
+    """A null tagged as text keeps its tag: Prometheus 3.16 reads a quoted null as no regex."""
     for value in ("!!str null", "!!str ~", "'null'", '"~"', "null"):
         merged = leader(f"follower:\n  x: {{a: {value}}}\nleader: {{x: {{z: 1}}}}\n")
         assert merged == f"x: {{a: {value}, z: 1}}\n"
@@ -211,47 +212,47 @@ def test_a_null_with_the_tag_of_a_text_keeps_it() -> None:
         assert merged == f"x:\n  a: {value}\n  z: 1\n"
 
 
-def test_empty_scalar_that_an_alias_brings_into_flow_style_becomes_null() -> None:
-    """It is the place where a node is written that counts, not where it was read."""
+def test_empty_scalar_from_an_alias_in_flow_style_becomes_null() -> None:
+    """An empty scalar becomes null if it is written in flow style, wherever it was read."""
     content = "leader:\n  x: &x\n    a:\nfollower:\n  y: [*x]\n"
     assert "!" not in follower(content)
     assert yaml.safe_load(follower(content)) == {"y": [{"a": None}]}
 
 
 def test_bom_and_crlf_are_read() -> None:
-    """What a Windows editor saves is the same configuration."""
+    """A file with a byte order mark and CRLF line breaks, as from Windows, has the same content."""
     content = "\ufefffollower:\r\n  a: |\r\n    one\r\n    two\r\n  b: x\r\n"
     assert follower(content) == "a: |\r\n  one\r\n  two\r\nb: x\r\n"
     assert follower("# &\r\n" + content[1:]) == "a: |\n  one\n  two\nb: x\n"
 
 
 def test_long_lines_are_not_folded() -> None:
-    """A scalar of 5,000 columns stays on its line."""
+    """A scalar of 5,000 columns stays on one line."""
     words = "word " * 1000 + "end"
     assert follower(f"follower:\n  a: {words}\n  b: '{words}'\n") == f"a: {words}\nb: '{words}'\n"
 
 
-def test_literal_that_keeps_its_last_lines_does_not_end_the_document() -> None:
-    """A `|+` scalar before other keys leaves one document."""
+def test_literal_with_final_lines_does_not_end_the_document() -> None:
+    """A ``|+`` scalar before other keys leaves one document."""
     content = "follower:\n  a: |+\n    x\n\n  b: 1\n"
     assert yaml.safe_load(follower(content)) == {"a": "x\n\n", "b": 1}
 
 
-def test_anchor_may_be_defined_anew() -> None:
-    """As Prometheus does, an alias means the anchor above it."""
+def test_anchor_may_be_redefined() -> None:
+    """An alias refers to the last anchor before it, as in Prometheus."""
     content = "follower:\n  a: &x 1\n  b: *x\n  c: &x 2\n  d: *x\n"
     assert yaml.safe_load(follower(content)) == {"a": 1, "b": 1, "c": 2, "d": 2}
 
 
-def test_merge_keys_stay_where_nothing_overrides() -> None:
-    """Prometheus itself expands them."""
+def test_merge_keys_stay_without_overrides() -> None:
+    """Merge keys stay where nothing is overridden: Prometheus expands them."""
     content = "follower:\n  a: &a {x: 1}\n  b: {<<: *a, y: 2}\n"
     assert follower(content) == "a: &id001 {x: 1}\nb: {<<: *id001, y: 2}\n"
     assert leader(content) == follower(content)
 
 
 def test_merge_keys_are_expanded_where_the_leader_overrides() -> None:
-    """The override wins over what the merge key brought in; the anchored mapping is as it was."""
+    """An override precedes the values of a merge key; the anchored mapping is unchanged."""
     content = (
         "follower:\n  a: &a {x: 1, z: {p: 1}}\n  b:\n    <<: *a\n    y: 2\n"
         "leader:\n  b: {x: 9, z: {q: 2}}\n"
@@ -261,25 +262,25 @@ def test_merge_keys_are_expanded_where_the_leader_overrides() -> None:
 
 
 def test_merge_keys_of_the_leader_override_too() -> None:
-    """A merge key in an override brings in its entries; of several mappings the first counts."""
+    """A merge key in an override adds its entries; of several mappings the first counts."""
     content = "follower:\n  a: {x: 1}\nleader:\n  a: {<<: [{x: 2}, {x: 3, y: 3}]}\n"
     assert yaml.safe_load(leader(content)) == {"a": {"x": 2, "y": 3}}
 
 
-def test_a_merge_key_after_a_key_wins_as_in_prometheus() -> None:
-    """go-yaml v2 takes entries in the order of the file; expansion keeps that."""
+def test_merge_key_after_a_key_wins_as_in_prometheus() -> None:
+    """A merge key after a key replaces its value, as in go-yaml v2."""
     content = "follower:\n  a: {x: 1, <<: {x: 2}}\nleader:\n  a: {y: 3}\n"
     assert leader(content) == "a: {x: 2, y: 3}\n"
 
 
 def test_shared_node_is_overridden_in_one_place_only() -> None:
-    """An override of an aliased mapping or list does not reach its other uses."""
+    """An override of an aliased mapping or list does not change its other uses."""
     content = "follower:\n  a: &a {x: [1]}\n  b: *a\nleader:\n  b: {x: [2], y: 1}\n"
     assert yaml.safe_load(leader(content)) == {"a": {"x": [1]}, "b": {"x": [1, 2], "y": 1}}
 
 
 def test_block_style_override_of_flow_style_keeps_empty_values() -> None:
-    """What is merged is in flow style only where both sides are."""
+    """A merged value is in flow style only if both sides are."""
     content = "follower:\n  a: {x: 1, l: [1]}\nleader:\n  a:\n    y:\n    z: {p: }\n    l:\n    -\n"
     assert leader(content) == "a:\n  x: 1\n  l:\n  - 1\n  -\n  y:\n  z: {p: null}\n"
 
@@ -298,15 +299,15 @@ def test_block_style_override_of_flow_style_keeps_empty_values() -> None:
         ("[1]", "", None),
     ],
 )
-def test_corners_of_the_merge(old: str, new: str, expected: Any) -> None:
-    """What the golden cases leave open is as the peer's merge library (mergo 1.0) does it."""
+def test_merge_rules_beyond_the_golden_cases(old: str, new: str, expected: Any) -> None:
+    """Other merges have the result of the peer's merge library (mergo 1.0)."""
     content = f"follower:\n  a: {old}\nleader:\n  a: {new}\n"
     assert yaml.safe_load(leader(content)) == {"a": expected}
 
 
 @pytest.mark.parametrize(("old", "new"), [("x", "[]"), ("{}", "[]"), ("{}", "[1]"), ("''", "[1]")])
-def test_list_over_what_is_none(old: str, new: str) -> None:
-    """A list cannot be appended to a mapping or a single value, not even an empty one."""
+def test_list_over_another_type_is_refused(old: str, new: str) -> None:
+    """A list cannot be appended to a mapping or a single value, not even to an empty one."""
     (problem,) = problems(f"follower:\n  a: {old}\nleader:\n  a: {new}\n")
     assert re.fullmatch(r'x\.yml:4:6: "a" is a list here and .* at x\.yml:2; make .*', problem)
 
@@ -315,12 +316,12 @@ def test_list_over_what_is_none(old: str, new: str) -> None:
 
 
 def test_empty_section_renders_as_an_empty_map() -> None:
-    """A follower without configuration is `{}`, never an empty file."""
+    """A follower without configuration is ``{}``, never an empty file."""
     assert follower("follower: {}\nleader: {a: 1}\n") == "{}\n"
 
 
 def test_fingerprint_is_of_the_bytes() -> None:
-    """A rendering is recognised by the SHA-256 of its content."""
+    """The fingerprint is the SHA-256 of the rendering's content."""
     rendering = rendered_of("follower: {}").renderings.follower
     assert rendering.fingerprint == fingerprint(b"{}\n")
     assert rendering.fingerprint.startswith(
@@ -339,16 +340,16 @@ def test_fingerprint_is_of_the_bytes() -> None:
         ("{a: {remote_write: [{url: http://r}]}}", False),
     ],
 )
-def test_who_writes_remotely(section: str, *, expected: bool) -> None:
-    """A rendering writes when a non-empty remote_write stands at its top, merged in or not."""
+def test_rendering_with_remote_write_writes(section: str, *, expected: bool) -> None:
+    """A rendering writes if its top level has a non-empty ``remote_write``, merged in or not."""
     rendered = rendered_of(f"follower: {{}}\nleader: {section}\n").renderings
     assert rendered.leader.writes_remotely is expected
     assert rendered.follower.writes_remotely is False
     assert (rendered.follower.role, rendered.leader.role) == (Role.FOLLOWER, Role.LEADER)
 
 
-def test_whole_file_and_overrides() -> None:
-    """Overrides of a whole Prometheus file land one after the other."""
+def test_overrides_of_a_whole_file_are_merged_in_order() -> None:
+    """Overrides of a whole Prometheus file are merged one after the other."""
     rendered = overridden(
         b"global: {a: 1}\nrule_files: [a]\n",
         ("1.yml", b"rule_files: [b]\n"),
@@ -359,17 +360,17 @@ def test_whole_file_and_overrides() -> None:
     assert text(rendered) == "global: {a: 2}\nrule_files: [a, b]\n"
 
 
-def test_anchors_are_each_file_s_own() -> None:
-    """The same anchor in base and override means two things."""
+def test_anchors_belong_to_their_file() -> None:
+    """The same anchor in base and override refers to two values."""
     rendered = overridden(b"a: &x 1\nb: *x\n", ("o.yml", b"c: &x 2\nd: *x\n"))
     assert yaml.safe_load(text(rendered)) == {"a": 1, "b": 1, "c": 2, "d": 2}
 
 
-# --- what is said of bad input --------------------------------------------------------------------
+# --- messages for invalid input -------------------------------------------------------------------
 
 
-def test_all_problems_of_a_file_at_once() -> None:
-    """Each has its line, in the order of the file, with cause and cure."""
+def test_all_problems_of_a_file_are_reported() -> None:
+    """Each problem has its line, in the order of the file, with cause and remedy."""
     content = (
         "folower: {}\nleader:\n  a: [1]\n  a: [2]\nfollower:\n  a: x\n  b: {c: {d: 1, d: 2}}\n"
         "  e: {<<: 1}\n  f: {{ x }}\n"
@@ -410,16 +411,16 @@ def test_all_problems_of_a_file_at_once() -> None:
         ("{'fol\\nlower': 1, follower: {}}", 'x.yml:1:2: unknown key "fol'),
     ],
 )
-def test_problem(content: str | bytes, expected: str) -> None:
-    """Each kind of bad input is one line with its place, its cause and its cure."""
+def test_each_problem_is_one_line(content: str | bytes, expected: str) -> None:
+    """Each kind of invalid input is one line with its place, cause and remedy."""
     (problem,) = problems(content)
     assert problem.startswith(expected)
     assert "; " in problem
     assert "\n" not in problem
 
 
-def laughs(form: str, times: int) -> str:
-    """Return ten lines, each with several aliases of the one before: billions when written out."""
+def nested(form: str, times: int) -> str:
+    """Return ten lines, each with several aliases of the one before: billions of values."""
     lines = ["  a0: &a0 {x: 1}"]
     for number in range(1, 10):
         aliases = [f"*a{number - 1}"] * times
@@ -430,12 +431,12 @@ def laughs(form: str, times: int) -> str:
 
 
 @pytest.mark.parametrize("form", ["merge keys", "mappings"])
-def test_aliases_are_never_written_out(form: str) -> None:
-    """Each mapping is merged once, however often aliases lead to it: many laughs are few."""
-    both = f"follower:\n{laughs(form, 3)}\nleader:\n{laughs(form, 3).replace('x: 1', 'x: 2')}\n"
+def test_aliases_are_never_expanded(form: str) -> None:
+    """Each mapping is merged once, however often aliases refer to it."""
+    both = f"follower:\n{nested(form, 3)}\nleader:\n{nested(form, 3).replace('x: 1', 'x: 2')}\n"
     leader = rendered_of(both).renderings.leader.content
     assert len(leader) < 10_000
-    small = f"follower:\n{laughs(form, 2)}\nleader:\n  a9: {{y: 1}}\n"
+    small = f"follower:\n{nested(form, 2)}\nleader:\n  a9: {{y: 1}}\n"
     loaded = yaml.safe_load(rendered_of(small).renderings.leader.content)
     assert loaded["a9"].pop("y") == 1
     assert loaded == yaml.safe_load(small)["follower"]
@@ -443,16 +444,16 @@ def test_aliases_are_never_written_out(form: str) -> None:
 
 @pytest.mark.parametrize("form", ["merge keys", "mappings"])
 @pytest.mark.parametrize("section", ["follower", "leader"])
-def test_billions_of_laughs_are_refused(form: str, section: str) -> None:
-    """They are counted and never walked; Prometheus refuses them as well."""
+def test_aliases_of_billions_of_values_are_refused(form: str, section: str) -> None:
+    """Aliases that expand to billions of values are refused unexpanded, as in Prometheus."""
     follower = "follower: {}\n" if section == "leader" else ""
-    (problem,) = problems(f"{follower}{section}:\n{laughs(form, 9)}\n")
+    (problem,) = problems(f"{follower}{section}:\n{nested(form, 9)}\n")
     assert "aliases expand to " in problem
 
 
 @pytest.mark.parametrize("item", ["{{<<: *a{}, z: 1}}", "{{k: *a{}}}", "[*a{}]"])
-def test_levels_that_aliases_bring_in_count(item: str) -> None:
-    """A chain of aliases is no way round the limit, and what is within it can be rendered."""
+def test_levels_behind_aliases_count(item: str) -> None:
+    """A chain of aliases counts for the limit of levels; one within the limit is rendered."""
     chain = ["  - &a0 {job_name: x}"]
     chain += [f"  - &a{at + 1} {item.format(at)}" for at in range(3000)]
 
@@ -465,8 +466,8 @@ def test_levels_that_aliases_bring_in_count(item: str) -> None:
     assert rendered_of(of(197)).renderings.leader.content
 
 
-def test_prometheus_file_where_sections_are_wanted() -> None:
-    """A plain Prometheus file is told the flag that it needs, or where its keys belong."""
+def test_prometheus_file_in_place_of_sections() -> None:
+    """For a plain Prometheus file, the problems name the flag, or where its keys belong."""
     first, second = problems("global: {}\n")
     assert first == (
         'x.yml:1:1: no "follower" and no "leader"; if this is a whole Prometheus configuration, '
@@ -478,8 +479,8 @@ def test_prometheus_file_where_sections_are_wanted() -> None:
     )
 
 
-def test_problems_of_all_files_at_once() -> None:
-    """Base and overrides are read even when one of them is no YAML."""
+def test_problems_of_all_files_are_reported() -> None:
+    """Base and overrides are all read, also if one of them is not YAML."""
     with pytest.raises(ConfigurationError) as raised:
         overridden(b"a: [\n", ("o.yml", b"a: 1\na: 2\n"), ("q.yml", b"a: b: c\n"))
     assert [problem.split(":")[0] for problem in raised.value.problems] == [
@@ -489,15 +490,15 @@ def test_problems_of_all_files_at_once() -> None:
     ]
 
 
-def test_an_empty_whole_file_is_refused() -> None:
-    """A file that an editor has just cut to nothing is no configuration; `{}` is one."""
+def test_empty_whole_file_is_refused() -> None:
+    """A file without content is refused: an editor may have just truncated it. ``{}`` is valid."""
     with pytest.raises(ConfigurationError, match=r"p\.yml:1:1: no configuration; write {}"):
         overridden(b"# nothing\n")
     assert text(overridden(b"{}\n")) == "{}\n"
 
 
-def test_override_that_is_no_mapping() -> None:
-    """An override document says where it is wrong."""
+def test_override_that_is_no_mapping_is_refused() -> None:
+    """An override that is no mapping is refused with its place."""
     with pytest.raises(ConfigurationError, match=r"o\.yml:1:1: the file must be a mapping"):
         overridden(b"{}", ("o.yml", b"- a\n"))
 
@@ -514,13 +515,13 @@ def test_override_that_is_no_mapping() -> None:
         "follower: {[hunter2]: hunter2}\n",
     ],
 )
-def test_no_values_in_messages(content: str) -> None:
-    """A value may be a secret."""
+def test_messages_have_no_values(content: str) -> None:
+    """Messages show no values, because a value may be a secret."""
     assert not any("hunter2" in problem for problem in problems(content))
 
 
-def test_remote_writes_renders_but_is_suspicious() -> None:
-    """The common misprint is reported with its place, in either section."""
+def test_remote_writes_is_a_likely_mistake() -> None:
+    """The common misspelling is reported with its place, in either section."""
     content = "follower: {}\nleader:\n  remote_writes: [{url: http://r}]\n"
     rendered = rendered_of(content)
     said = ('x.yml:3:3: unknown key "remote_writes"; did you mean "remote_write"?',)
@@ -530,8 +531,11 @@ def test_remote_writes_renders_but_is_suspicious() -> None:
     assert [line[:10] for line in given.likely_mistakes] == ["o.yml:1:1:", "p.yml:1:1:"]
 
 
-def test_a_section_inside_a_part_is_suspicious() -> None:
-    """As in a file for the other form: Prometheus would refuse it, and a leader's only in time."""
+def test_section_inside_a_part_is_a_likely_mistake() -> None:
+    """A section inside a part is reported.
+
+    Prometheus would refuse it, in the leader's part only when a replica leads.
+    """
     said = (
         "move its content one level up, or, if the file has both parts, leave --leader-config out"
     )
@@ -549,8 +553,11 @@ def test_a_section_inside_a_part_is_suspicious() -> None:
 @pytest.mark.parametrize(
     ("value", "kind"), [("{url: http://r}", "a mapping"), ("http://r", "a single value")]
 )
-def test_a_list_without_dashes_is_suspicious(value: str, kind: str) -> None:
-    """Prometheus would refuse it, and that of the leader's part only when a replica leads."""
+def test_mapping_in_place_of_a_list_is_a_likely_mistake(value: str, kind: str) -> None:
+    """A mapping or value in place of a list is reported.
+
+    Prometheus would refuse it, in the leader's part only when a replica leads.
+    """
     rendered = rendered_of(f"follower: {{}}\nleader:\n  remote_write: {value}\n")
     said = f"x.yml:3:3: remote_write must be a list, not {kind}; write a dash before each item"
     assert rendered.likely_mistakes == (said,)
@@ -561,8 +568,8 @@ def test_a_list_without_dashes_is_suspicious(value: str, kind: str) -> None:
     "fault",
     ["follower: {a: 1, a: 2}\n", "folower: {}\nfollower: {}\n", "follower: [1]\n", ""],
 )
-def test_what_is_suspicious_is_told_with_the_rest(fault: str) -> None:
-    """One fault hides no other."""
+def test_likely_mistakes_are_reported_with_other_problems(fault: str) -> None:
+    """A likely mistake is reported beside other problems."""
     found = problems(f"{fault}leader:\n  remote_writes: []\n")
     assert len(found) >= 2
     assert sum("remote_writes" in line for line in found) == 1
@@ -572,7 +579,7 @@ def test_what_is_suspicious_is_told_with_the_rest(fault: str) -> None:
 
 
 def test_garbage_collector_is_restored() -> None:
-    """It runs again after a rendering and after an error, and stays off where it was off."""
+    """The garbage collector runs after a rendering and an error, unless it was off before."""
     rendered_of("follower: {}")
     problems("- a")
     assert gc.isenabled()

@@ -1,4 +1,4 @@
-"""What a Prometheus that is started for a moment is given: it reaches nobody."""
+"""The rendering for a Prometheus that is started only as a check: it contacts no server."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from wrapper.documents.source import Source
 ADDRESS = "127.0.0.1:9"
 
 
-def led_away(text: str) -> dict[str, object]:
-    """Return a configuration, made harmless, as its values."""
+def harmless_of(text: str) -> dict[str, object]:
+    """Return a harmless configuration as values."""
     return dict(yaml.safe_load(rendering_for_check(text.encode(), ADDRESS)))
 
 
@@ -24,15 +24,15 @@ def led_away(text: str) -> dict[str, object]:
     "text",
     ["# a comment\nglobal: {}\n", "remote_write: []\n", "remote_write: nonsense\n", "- a\n", ""],
 )
-def test_what_sends_nothing_stays_as_it_is(text: str) -> None:
-    """Byte for byte, so that lines in messages are right."""
+def test_configuration_that_sends_nothing_is_unchanged(text: str) -> None:
+    """A configuration that sends nothing is unchanged, so that the lines of messages are right."""
     assert rendering_for_check(text.encode(), ADDRESS) == text.encode()
 
 
-def test_different_urls_stay_different_and_equal_ones_equal() -> None:
-    """Prometheus compares them; and users' names count there, too."""
+def test_distinct_urls_stay_distinct_and_equal_ones_equal() -> None:
+    """Replaced URLs are equal if they were, with their user names: Prometheus compares them."""
     urls = ["http://a/1", "https://a/1", "http://a/2", "http://a/1", "http://u:p@a/1"]
-    written = led_away(yaml.safe_dump({"remote_write": [{"url": url} for url in urls]}))
+    written = harmless_of(yaml.safe_dump({"remote_write": [{"url": url} for url in urls]}))
     assert written["remote_write"] == [
         {"url": "http://127.0.0.1:9/0"},
         {"url": "https://127.0.0.1:9/1"},
@@ -49,15 +49,15 @@ def test_different_urls_stay_different_and_equal_ones_equal() -> None:
         *("http://u:p/w@a/", "http://[::1]:x/", "http://a/%zz?%41", "http://a/\tb", "http://a b/"),
     ],
 )
-def test_a_url_that_is_none_is_left_to_prometheus(url: str) -> None:
-    """It is to refuse it."""
-    assert led_away(yaml.safe_dump({"remote_write": [{"url": url}]}))["remote_write"] == [
+def test_invalid_url_is_left_to_prometheus(url: str) -> None:
+    """An invalid URL is unchanged, so that Prometheus refuses it."""
+    assert harmless_of(yaml.safe_dump({"remote_write": [{"url": url}]}))["remote_write"] == [
         {"url": url}
     ]
 
 
-def test_the_gate_is_led_away_from_too() -> None:
-    """A gate that runs would send on what it is given; nobody needs the line for it."""
+def test_url_of_the_gate_is_replaced() -> None:
+    """The gate's URL is replaced, because a running gate would send samples on."""
     gate = GateSettings("http://127.0.0.1:9096", "/out")
     override = Source("l.yml", b"remote_write: [{url: 'http://u:p@r/'}]")
     rendered = WholeFile(gate).render(Source("p.yml", b"{}"), [override])
@@ -67,18 +67,18 @@ def test_the_gate_is_led_away_from_too() -> None:
     assert b"u:p" not in content
 
 
-def test_proxies_and_aliases_are_led_away_too() -> None:
-    """Nothing leaves by another way."""
+def test_proxies_and_aliases_are_replaced() -> None:
+    """URLs of proxies and behind aliases are replaced as well."""
     text = "remote_write:\n- &a {url: http://r/, proxy_url: http://p/}\n- {<<: *a, name: b}\n"
     one = {"url": "http://127.0.0.1:9/0", "proxy_url": "http://127.0.0.1:9/1"}
-    assert led_away(text)["remote_write"] == [one, {**one, "name": "b"}]
+    assert harmless_of(text)["remote_write"] == [one, {**one, "name": "b"}]
 
 
-def test_tokens_are_asked_for_nowhere() -> None:
-    """Nor through a proxy of theirs."""
+def test_token_urls_are_replaced() -> None:
+    """The URLs for OAuth 2.0 tokens and their proxies are replaced."""
     oauth2 = {"token_url": "http://t/", "proxy_url": "http://p/", "client_id": "a"}
     text = yaml.safe_dump({"remote_write": [{"url": "http://r/", "oauth2": oauth2}]})
-    written: Any = led_away(text)["remote_write"]
+    written: Any = harmless_of(text)["remote_write"]
     entry = written[0]
     assert entry["oauth2"]["token_url"].startswith("http://127.0.0.1:9/")
     assert entry["oauth2"]["proxy_url"].startswith("http://127.0.0.1:9/")
@@ -87,10 +87,10 @@ def test_tokens_are_asked_for_nowhere() -> None:
 @pytest.mark.parametrize(
     "own", ["", "relabel_configs: [{action: keep, regex: a}], ", "relabel_configs: , "]
 )
-def test_no_alertmanager_is_found(own: str) -> None:
-    """By a rule behind its own ones, whichever way it is discovered."""
+def test_alertmanagers_are_dropped(own: str) -> None:
+    """A last relabeling rule drops all Alertmanagers, however they are discovered."""
     text = f"alerting: {{alertmanagers: [{{{own}dns_sd_configs: [{{names: [a]}}]}}]}}\n"
-    alerting = led_away(text)["alerting"]
+    alerting = harmless_of(text)["alerting"]
     assert isinstance(alerting, dict)
     [manager] = alerting["alertmanagers"]
     assert manager["relabel_configs"][-1] == {"action": "drop", "regex": ".*"}

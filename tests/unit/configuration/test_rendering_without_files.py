@@ -1,4 +1,4 @@
-"""What promtool is given where the files of clients are not there."""
+"""The rendering for promtool if the files of clients do not exist here."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ JOB = "scrape_configs:\n- job_name: a\n  "
         ),
     ],
 )
-def test_the_files_of_clients(before: str, after: str) -> None:
-    """Nothing else of the text changes, and no line."""
+def test_files_of_clients_are_replaced(before: str, after: str) -> None:
+    """Paths of clients' files become ``/dev/null``; the rest of the text is unchanged."""
     after = after.replace("NULL", "/dev/null")
     for mark in ("", "\ufeff"):
         assert (
@@ -35,8 +35,8 @@ def test_the_files_of_clients(before: str, after: str) -> None:
         )
 
 
-def test_an_alias_is_of_a_path_that_is_changed_once() -> None:
-    """As is a merge key."""
+def test_path_behind_an_alias_is_replaced_once() -> None:
+    """A path that aliases or merge keys refer to is replaced once."""
     before = f"{JOB}tls_config: &t {{ca_file: /c}}\n- {{job_name: b, tls_config: {{<<: *t}}}}\n"
     assert rendering_without_files(before.encode()) == before.replace("/c", "/dev/null").encode()
 
@@ -54,12 +54,12 @@ def test_an_alias_is_of_a_path_that_is_changed_once() -> None:
         "# nothing\n",
     ],
 )
-def test_what_stays(content: str) -> None:
-    """Files that promtool reads, or nobody; and paths that are not to be found in the text."""
+def test_other_paths_are_unchanged(content: str) -> None:
+    """Files that promtool reads or nobody reads, and paths not found in the text, are unchanged."""
     assert rendering_without_files(content.encode()) == content.encode()
 
 
-def test_utf_16_stays() -> None:
-    """Its marks are no positions of bytes."""
+def test_utf_16_is_unchanged() -> None:
+    """A text in UTF-16 is unchanged: its marks are no positions of bytes."""
     content = f"{JOB}bearer_token_file: /t\n".encode("utf-16")
     assert rendering_without_files(content) == content
