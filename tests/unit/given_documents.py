@@ -1,4 +1,4 @@
-"""Generated YAML documents for tests of rendering, and what rendering them has to give."""
+"""Generated YAML documents for tests of rendering, and their expected results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ values = st.sampled_from(NASTY) | st.text(st.characters(exclude_categories=["Cs"
 
 @st.composite
 def scalar_nodes(draw: st.DrawFn) -> ScalarNode:
-    """Draw a scalar in any style, now and then with a tag of its own."""
+    """Draw a scalar in any style, sometimes with a tag of its own."""
     value, style = draw(values), draw(st.sampled_from([None, "'", '"', "|", ">"]))
     tag = RESOLVER.resolve(ScalarNode, value, (style is None, style is not None))
     tag = draw(st.sampled_from([tag, tag, tag, "tag:yaml.org,2002:str", "!own"]))
@@ -37,11 +37,11 @@ def scalar_nodes(draw: st.DrawFn) -> ScalarNode:
 
 
 def key_node(value: str) -> ScalarNode:
-    """Return a key, plain where it can be."""
+    """Return a key, plain if possible."""
     return ScalarNode(RESOLVER.resolve(ScalarNode, value, (True, False)), value)
 
 
-# Hypothesis also draws strings that stand in the code under test, "$patch" among them.
+# Hypothesis also draws strings from the code under test, such as "$patch".
 keys = st.sampled_from(["a", "b", "c", "1.10", "n", "010", "~", "", "é😀"]) | values.filter(
     lambda value: value not in {"<<", "$patch"}
 )
@@ -50,7 +50,7 @@ NULL = ("tag:yaml.org,2002:null", "null")
 
 
 def collections(children: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
-    """Extend a strategy by lists and mappings of it."""
+    """Extend a strategy by lists and mappings of its values."""
     lists = st.builds(
         lambda items, flow: SequenceNode("tag:yaml.org,2002:seq", items, flow_style=flow),
         st.lists(children, max_size=4),
@@ -60,7 +60,7 @@ def collections(children: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
 
 
 def mappings(children: st.SearchStrategy[Node]) -> st.SearchStrategy[MappingNode]:
-    """Draw mappings of what the strategy draws; a child may come twice, which makes an anchor."""
+    """Draw mappings of the strategy's values; a child may occur twice, which makes an anchor."""
     return st.builds(
         lambda entries, again, flow: MappingNode(
             "tag:yaml.org,2002:map",
@@ -85,7 +85,7 @@ def written(**parts: MappingNode) -> str:
 
 
 def understood(node: ScalarNode) -> tuple[str, str]:
-    """Return tag and text; to Prometheus a number or time with a colon is text."""
+    """Return tag and text; for Prometheus a number or time with a colon is text."""
     if node.tag == NULL[0]:
         return NULL
     numbers = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp")}
@@ -94,13 +94,13 @@ def understood(node: ScalarNode) -> tuple[str, str]:
 
 
 def tags(content: str) -> set[str]:
-    """Return the tags that stand in a document, as opposed to those that are inferred."""
+    """Return the tags that are written in a document, without those that are inferred."""
     events: Iterator[Any] = yaml.parse(content, Loader=yaml.CSafeLoader)
     return {event.tag for event in events if getattr(event, "tag", None)}
 
 
 def shape(node: Node) -> Any:
-    """Return a graph as nested values of tags and texts, as Prometheus understands them."""
+    """Return a graph as nested values of tags and texts, as Prometheus reads them."""
     if isinstance(node, ScalarNode):
         return understood(node)
     if isinstance(node, MappingNode):
@@ -109,11 +109,11 @@ def shape(node: Node) -> Any:
 
 
 class ClashError(Exception):
-    """A list is to be appended to what is none."""
+    """A list would be appended to another type."""
 
 
 def merged(old: Any, new: Any) -> Any:
-    """Merge loaded values by the golden cases' rules: the oracle for the merge of nodes."""
+    """Merge loaded values by the rules of the golden cases, to check the merge of nodes."""
     if isinstance(old, dict) and isinstance(new, dict):
         both = {key: merged(old[key], new[key]) for key in old if key in new}
         return {**old, **new, **both}

@@ -1,4 +1,4 @@
-"""Problems of an input: each on one line, and not more than a reader can use."""
+"""Problems of an input: each on one line, and a limited number of them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from wrapper.documents.problems import MOST_KEPT, Problems, quoted
         ("x" * 70, f'"{"x" * 60}…"'),
     ],
 )
-def test_a_key_is_quoted_on_one_line(key: str, shown: str) -> None:
-    """Also the line breaks of YAML that JSON does not know, and what turns the text around."""
+def test_key_is_quoted_on_one_line(key: str, shown: str) -> None:
+    """A key is quoted on one line; line breaks and characters that reverse text are escaped."""
     assert quoted(key) == shown
 
 
-def test_more_than_are_kept_are_counted() -> None:
-    """Also those of a collection that is taken over; one that is known is not counted again."""
+def test_number_of_problems_is_bounded() -> None:
+    """Problems beyond the limit are counted, also those of another collection, each only once."""
     problems, others = Problems(), Problems()
     for line in range(MOST_KEPT + 2):
         problems.add("x", line, 1, "bad")

@@ -1,4 +1,4 @@
-"""What is cut out of an input means what it means where nothing is cut."""
+"""Text that is copied from an input has the same meaning as text that is written again."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from wrapper.documents.source import Source
 from wrapper.documents.source_spans import copyable_text, entry_texts
 from wrapper.model.configuration import Renderings
 
-UNCUT = "# &\n"  # a comment that may be an anchor: nothing is cut out of such an input
+UNCUT = "# &\n"  # a comment that may be an anchor: nothing is copied from such an input
 
 
 def both(content: str, folder: str = "") -> Renderings | None:
-    """Render the one-file form, None where it is refused."""
+    """Render a file with both sections; return None if it is refused."""
     try:
         return render(Source("x.yml", content.encode(), folder)).renderings
     except ConfigurationError:
@@ -30,7 +30,7 @@ def both(content: str, folder: str = "") -> Renderings | None:
 
 
 def whole(base: str, override: str, folder: str = "") -> Renderings | None:
-    """Render the whole-file form, None where it is refused."""
+    """Render a whole file; return None if it is refused."""
     sources = Source("p.yml", base.encode(), folder), [Source("l.yml", override.encode(), folder)]
     try:
         return WholeFile().render(*sources).renderings
@@ -39,7 +39,7 @@ def whole(base: str, override: str, folder: str = "") -> Renderings | None:
 
 
 def meaning(renderings: Renderings | None) -> object:
-    """Return what both renderings mean, but for the style in which it is written."""
+    """Return the meaning of both renderings, without their style."""
     if renderings is None:
         return None
     return [
@@ -57,7 +57,7 @@ columns = st.integers(0, 7)
 
 @st.composite
 def quoted(draw: st.DrawFn, _column: int) -> str:
-    """Draw a quoted scalar of several lines, which may begin anywhere."""
+    """Draw a quoted scalar of several lines, which may start in any column."""
     quote = draw(st.sampled_from(["'", '"']))
     lines = draw(st.lists(st.tuples(columns, words), max_size=3))
     end = draw(st.sampled_from(["", "\\"])) if quote == '"' else ""
@@ -67,7 +67,7 @@ def quoted(draw: st.DrawFn, _column: int) -> str:
 
 @st.composite
 def block(draw: st.DrawFn, column: int) -> str:
-    """Draw a literal or folded scalar, with its lines deeper than this column."""
+    """Draw a literal or folded scalar with lines deeper than this column."""
     step = draw(st.integers(1, 3))
     number = draw(st.sampled_from(["", str(step)]))
     head = draw(st.sampled_from(["|", ">"])) + number + draw(st.sampled_from(["", "-", "+"]))
@@ -88,7 +88,7 @@ def flow(draw: st.DrawFn, _column: int) -> str:
 
 
 def scalars(column: int) -> st.SearchStrategy[str]:
-    """Draw what stands behind a key or dash in this column, with its last line's end."""
+    """Draw what follows a key or dash in this column, with the end of its last line."""
     texts = plain.map(lambda text: f" {text}\n")
     others: list[Callable[[int], st.SearchStrategy[str]]] = [quoted, block, flow]
     return st.one_of(texts, *(other(column).map(lambda text: f" {text}") for other in others))
@@ -96,7 +96,7 @@ def scalars(column: int) -> st.SearchStrategy[str]:
 
 @st.composite
 def comments(draw: st.DrawFn) -> str:
-    """Draw blank lines and comments, mostly none."""
+    """Draw blank lines and comments, in most cases none."""
     lines = draw(st.lists(st.tuples(columns, st.sampled_from(["#", "# - a", "# a: b", ""]))))
     text = "".join(f"{' ' * column}{line}\n" for column, line in lines)
     return draw(st.sampled_from(["", "", text]))
@@ -119,7 +119,7 @@ def lists(draw: st.DrawFn, column: int, depth: int) -> str:
 
 @st.composite
 def mappings(draw: st.DrawFn, column: int, depth: int = 2) -> str:
-    """Draw a mapping in block style at this column; its first line has no comment above it."""
+    """Draw a mapping in block style at this column; no comment precedes its first line."""
     entries = []
     for name in draw(st.lists(st.sampled_from("abcd"), min_size=1, max_size=3, unique=True)):
         key = f"{' ' * column}{name}:"
@@ -137,7 +137,7 @@ def mappings(draw: st.DrawFn, column: int, depth: int = 2) -> str:
 
 
 def unended(text: str) -> str:
-    """Leave out the last line's end."""
+    """Remove the last line's end."""
     return text.removesuffix("\n")
 
 
@@ -154,7 +154,7 @@ disguises = st.sampled_from(
 
 
 def is_yaml(text: str) -> bool:
-    """Whether libyaml reads it: not all that is drawn is good."""
+    """Return whether libyaml reads the text: not each drawn text is valid."""
     try:
         compose(text)
     except yaml.YAMLError:
@@ -163,8 +163,10 @@ def is_yaml(text: str) -> bool:
 
 
 @given(indented, indented, disguises, st.sampled_from(["", "/f"]))
-def test_one_file(follower: str, leader: str, disguise: Callable[[str], str], folder: str) -> None:
-    """Both sections in one file, at whatever indentation, in either order."""
+def test_file_with_both_sections(
+    follower: str, leader: str, disguise: Callable[[str], str], folder: str
+) -> None:
+    """Both sections in one file, at any indentation and in either order, keep their meaning."""
     for parts in (
         ("follower", follower, "leader", leader),
         ("leader", leader, "follower", follower),
@@ -177,16 +179,18 @@ def test_one_file(follower: str, leader: str, disguise: Callable[[str], str], fo
 @example("b:\n- a: |+\n \n", "a: 1.10\n", unended, "")  # spaces without a line break are no line
 @example("b:\n- >+\n\n  \n", "a: 1.10\n", unended, "")
 @given(mappings(0), mappings(0), disguises, st.sampled_from(["", "/f"]))
-def test_whole_file(base: str, override: str, disguise: Callable[[str], str], folder: str) -> None:
-    """A whole file and what is laid on it."""
+def test_whole_file_with_an_override(
+    base: str, override: str, disguise: Callable[[str], str], folder: str
+) -> None:
+    """A whole file with an override keeps its meaning."""
     assume(is_yaml(disguise(base)) and is_yaml(override))
     cut = whole(disguise(base), override, folder)
     assert meaning(cut) == meaning(whole(UNCUT + disguise(base), UNCUT + override, folder))
 
 
 @given(mappings(0))
-def test_each_entry_is_a_document(content: str) -> None:
-    """An entry that is cut out has its own value, whatever stands around it."""
+def test_copied_entry_has_its_own_value(content: str) -> None:
+    """An entry that is copied alone has the same value as in its document."""
     assume(is_yaml(content))
     root = compose(content)
     assert isinstance(root, MappingNode)
@@ -223,7 +227,7 @@ leader:
 
 
 def patched(items: str) -> str:
-    """Return the leader's rendering of the jobs with some items laid on them."""
+    """Return the leader's rendering of the jobs with these items as override."""
     rendered = both(JOBS + "".join(f"    {line}\n" for line in items.splitlines()))
     assert rendered is not None
     return rendered.leader.content.decode()
@@ -247,8 +251,8 @@ C = "- {job_name: c}\n"
         ("- $patch: replace\n- y\n", "- y\n"),
     ],
 )
-def test_items_stay_as_they_were_written(items: str, expected: str) -> None:
-    """Also in a list that the leader changes, which is moved to the margin."""
+def test_items_stay_as_written(items: str, expected: str) -> None:
+    """Items stay as written, also in a list that the leader changes, except for indentation."""
     assert patched(items) == f"scrape_configs:\n{expected}global: {{}}\n"
 
 
@@ -264,8 +268,8 @@ def test_items_stay_as_they_were_written(items: str, expected: str) -> None:
         "a: |\n  x\n  ...\n",
     ],
 )
-def test_nothing_is_cut(content: str) -> None:
-    """Where parts depend on each other, or lines are not what they seem."""
+def test_nothing_is_copied_from_doubtful_texts(content: str) -> None:
+    """Nothing is copied if parts depend on each other, or line breaks are ambiguous."""
     assert copyable_text(content.encode()) is None
 
 
@@ -283,16 +287,16 @@ def test_nothing_is_cut(content: str) -> None:
         "\n  b: 3\n  a:\n  - 1\n  - 2",
     ],
 )
-def test_unusual_ways_to_write_the_same(follower: str) -> None:
-    """What cannot be cut is written anew."""
+def test_unusual_forms_are_written_again(follower: str) -> None:
+    """Parts that cannot be copied are written again, with the same meaning."""
     rendered = both(f"leader: {{a: [4], c: 5}}\nfollower:{follower}")
     assert rendered is not None
     values = [numbers(one.content) for one in (rendered.follower, rendered.leader)]
     assert values == [{"a": [1, 2], "b": 3}, {"a": [1, 2, 4], "b": 3, "c": 5}]
 
 
-def test_a_list_with_a_tag_of_its_own() -> None:
-    """It does not say where its items begin."""
+def test_list_with_a_tag_is_written_again() -> None:
+    """A list with a tag is written again: the start of its items is not known."""
     jobs = "  l: !!seq\n  - x: 1\n    y: 2\n  - x: 3\n    y: 4\n"
     rendered = both(f"follower:\n{jobs}leader: {{l: [5]}}\n")
     assert rendered is not None
@@ -301,8 +305,8 @@ def test_a_list_with_a_tag_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\n ", "\n\n  ", "\n# end", " "])
-def test_a_list_at_the_end_of_a_file_stays_as_it_was_written(end: str) -> None:
-    """Whether or not the file's last line has an end, and whatever it is."""
+def test_list_at_the_end_of_a_file_stays_as_written(end: str) -> None:
+    """A list at the end of a file stays as written, with any end of the last line."""
     rendered = whole(f"b:  # why\n- a:  1{end}", "c: 2\n")
     assert rendered is not None
     written = f"b:  # why\n- a:  1{end}".rstrip(" ").removesuffix("\n")
@@ -310,7 +314,7 @@ def test_a_list_at_the_end_of_a_file_stays_as_it_was_written(end: str) -> None:
 
 
 def numbers(content: bytes) -> dict[str, list[int] | int]:
-    """Return a rendering's values, tags aside."""
+    """Return a rendering's values without tags."""
     loaded = yaml.safe_load(content.replace(b"!own", b""))
     return {
         key: [int(item) for item in value] if key == "a" else int(value)
@@ -318,8 +322,8 @@ def numbers(content: bytes) -> dict[str, list[int] | int]:
     }
 
 
-def test_all_nodes_are_there_where_they_are_asked_for() -> None:
-    """For who looks into the items of a list."""
+def test_all_nodes_exist_if_requested() -> None:
+    """If nodes are requested, the items of lists are nodes and not texts."""
     problems, content = Problems(), "follower:\n  l:\n  - a: 1\n  - b\n"
     follower, _ = read_both(Source("x.yml", content.encode()), problems, as_nodes=True)
     whole_file = read_base(Source("x.yml", content.encode()), problems, as_nodes=True)
@@ -329,7 +333,7 @@ def test_all_nodes_are_there_where_they_are_asked_for() -> None:
 
 
 def test_problems_in_items_have_their_places() -> None:
-    """An item that is cut out has been looked at before."""
+    """An item is checked before it is copied, and its problem has its place."""
     content = (
         "follower:\n  l:\n  - a: 1\n    a: 2\n  - {b: {[c]: d}}\n  - e: {f: , f: }\nleader: {}\n"
     )
@@ -342,8 +346,8 @@ def test_problems_in_items_have_their_places() -> None:
     ]
 
 
-def test_an_item_that_names_a_file_has_its_path_resolved() -> None:
-    """The items around it stay as they were written."""
+def test_item_that_names_a_file_has_its_path_resolved() -> None:
+    """The path of an item is resolved; the items around it stay as written."""
     content = (
         "follower:\n  scrape_configs:\n  - job_name:  a\n  - job_name:  b\n"
         "    bearer_token_file: t\n  - job_name:  c\nleader:\n  scrape_configs: [{job_name: d}]\n"
@@ -355,8 +359,8 @@ def test_an_item_that_names_a_file_has_its_path_resolved() -> None:
     assert rendered.leader.content.decode() == f"scrape_configs:\n{jobs}- {{job_name: d}}\n"
 
 
-def test_an_item_that_names_a_file_in_escapes_too() -> None:
-    """The key is what it means, not how it is written."""
+def test_item_that_names_a_file_by_escapes() -> None:
+    """A key that names a file is recognised if it is written with escapes."""
     content = 'follower:\n  scrape_configs:\n  - "bearer_token_fil\\x65": t\nleader: {}\n'
     rendered = both(content, "/f")
     assert rendered is not None
@@ -365,8 +369,8 @@ def test_an_item_that_names_a_file_in_escapes_too() -> None:
 
 
 @pytest.mark.parametrize("gap", ["", " ", "    ", "       "])
-def test_an_item_with_lines_that_are_less_indented(gap: str) -> None:
-    """Empty lines and comments may begin before their item, in a text as well."""
+def test_item_with_less_indented_lines(gap: str) -> None:
+    """Empty lines and comments may be less indented than their item, also in a text."""
     block = f"      |\n        one\n{gap}\n        two\n"
     content = f"follower:\n     l:\n     - a: {block}{gap}# x\n     - b\nleader: {{l: [c]}}\n"
     rendered = both(content)

@@ -1,4 +1,4 @@
-"""A document's nodes are PyYAML's own, tags and all, though a faster loader makes them."""
+"""The nodes of a document equal those of PyYAML, although a faster loader makes them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SCALARS = (
 )
 
 
-def told(node: Node | None) -> Iterator[tuple[object, ...]]:
-    """Yield all that a graph says, but for its marks' names."""
+def described(node: Node | None) -> Iterator[tuple[object, ...]]:
+    """Yield the content of a graph, without the names of its marks."""
     assert node is not None
     place = (node.start_mark.index, node.end_mark.index)
     if not isinstance(node, CollectionNode):
@@ -31,18 +31,18 @@ def told(node: Node | None) -> Iterator[tuple[object, ...]]:
     yield type(node), node.tag, node.flow_style, place
     for child in node.value:
         for each in child if isinstance(node, MappingNode) else [child]:
-            yield from told(each)
+            yield from described(each)
 
 
 def are_same(content: str) -> bool:
-    """Tell whether a document is read as PyYAML reads it."""
+    """Return whether a document is read as by PyYAML."""
     ours = compose(content.encode(), "x.yml")
-    return list(told(ours)) == list(told(composed_by_pyyaml(content)))
+    return list(described(ours)) == list(described(composed_by_pyyaml(content)))
 
 
 @pytest.mark.parametrize("scalar", SCALARS)
-def test_a_scalar_is_what_it_is_to_pyyaml(scalar: str) -> None:
-    """Plain, quoted or tagged, as a value, a key and an item, once and again."""
+def test_scalar_is_read_as_by_pyyaml(scalar: str) -> None:
+    """A plain, quoted or tagged scalar is read as by PyYAML, as value, key and item, repeatedly."""
     assert are_same(f"a: {scalar}\nb: '{scalar}'\nc: !!str {scalar}\nd: ! {scalar}\ne: {scalar}\n")
     assert are_same(f"- {scalar}\n- '{scalar}'\n- {scalar}\n")
     if scalar:
@@ -50,21 +50,21 @@ def test_a_scalar_is_what_it_is_to_pyyaml(scalar: str) -> None:
 
 
 @given(st.lists(st.sampled_from(SCALARS + NASTY) | st.text(max_size=9), min_size=1))
-def test_so_is_whatever_pyyaml_writes(values: list[str]) -> None:
-    """Strings are quoted there where they would be something else."""
+def test_output_of_pyyaml_is_read_as_by_pyyaml(values: list[str]) -> None:
+    """PyYAML's output, with strings quoted where necessary, is read as by PyYAML."""
     text = yaml.safe_dump([values, {"a": values, "b": dict.fromkeys(values, 1)}])
     assert are_same(text)
 
 
-def test_more_scalars_than_are_kept() -> None:
-    """What is not remembered is found out again."""
+def test_more_scalars_than_are_remembered() -> None:
+    """Beyond the number of remembered tags, scalars are still read as by PyYAML."""
     numbers = range(2 * _KEPT_TAGS)
     content = "".join(f"- {number}\n- a{number}\n" for number in [*numbers, *numbers])
     assert are_same(content)
 
 
-def test_items_are_told_with_the_keys_above_them() -> None:
-    """Each as soon as the next begins or the list has ended; the last one of a file too."""
+def test_items_are_reported_with_the_keys_above_them() -> None:
+    """Items are reported when the next one begins or the list ends, with the keys above them."""
     content = b"a:\n- 1\n- {x: [8, 9]}\nb: 2\nc: [3]\nd:\n  e:\n  - 4\nf:\n- 5\n- - 6\n"
     seen = []
 
@@ -79,8 +79,11 @@ def test_items_are_told_with_the_keys_above_them() -> None:
 @pytest.mark.parametrize("depth", [MAX_DEPTH, 100_000])
 @pytest.mark.parametrize("has_items", [False, True])
 @pytest.mark.parametrize("start", [b"a:\n- 1\n- ", b"a: &a 1\nb: &a\n- "])
-def test_nesting_has_an_end(depth: int, start: bytes, *, has_items: bool) -> None:
-    """Before libyaml's recursion ends the process, also where items are told, or anchors twice."""
+def test_nesting_is_limited(depth: int, start: bytes, *, has_items: bool) -> None:
+    """Deep nesting is refused before libyaml's recursion ends the process.
+
+    This also holds with a callback for items and with a repeated anchor.
+    """
     content = start + b"[" * depth + b"]" * depth
     at_item = (lambda _keys, _items: None) if has_items else None
     with pytest.raises(UnusableError, match="levels deep"):

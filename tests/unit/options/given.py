@@ -1,4 +1,4 @@
-"""What tests of settings share: valid words, and what they become or what is wrong with them."""
+"""Shared parts of the tests of settings: valid words, their settings and their problems."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ OWNER = ("--config=c.yml", *CHILD)
 def loaded(
     argv: Sequence[str] = OWNER, environ: Mapping[str, str] | None = None, **more: str
 ) -> Settings:
-    """Return the settings on a host called `host`."""
+    """Return the settings on a host called ``host``."""
     return load(argv, environ or {}, **{"hostname": "host", "incarnation": "random", **more})
 
 
 def problems(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """Return what is said to be wrong, () for nothing."""
+    """Return the problems, () for none."""
     try:
         loaded(argv, environ)
     except SettingsError as error:
@@ -28,5 +28,5 @@ def problems(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> t
 
 
 def own(*words: str) -> tuple[str, ...]:
-    """Return a valid command line with these words in it."""
+    """Return a valid command line with these words."""
     return (*words, *OWNER)

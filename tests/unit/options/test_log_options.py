@@ -1,4 +1,4 @@
-"""What is logged, and in which form: told by flags, or as Prometheus does."""
+"""The level and format of log lines: set by flags, or those of Prometheus."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def options(*words: str, own: tuple[str, ...] = (), **environ: str) -> LogOption
         ("", ("--log.format=json",), Form.JSON),
     ],
 )
-def test_the_form_is_that_of_prometheus(version: str, words: tuple[str, ...], form: Form) -> None:
-    """By its version and its --log.format; one that has no version counts as the newest."""
+def test_format_is_that_of_prometheus(version: str, words: tuple[str, ...], form: Form) -> None:
+    """The format depends on Prometheus' version and ``--log.format``; no version is the newest."""
     given = options(*words)
     assert given.needs_version
     assert given.form(version) is form
 
 
 @pytest.mark.parametrize("form", Form)
-def test_a_form_that_is_told_needs_no_version(form: Form) -> None:
-    """By the flag or its variable, whatever Prometheus writes."""
+def test_given_format_needs_no_version(form: Form) -> None:
+    """A format that the flag or its variable sets is used with any version of Prometheus."""
     for given in (
         options("--log.format=json", own=(f"--log-format={form}",)),
         options(ELECTOR_LOG_FORMAT=form),
@@ -60,15 +60,18 @@ def test_a_form_that_is_told_needs_no_version(form: Form) -> None:
         (("--log-level=info",), ("--log.level=debug",), "info"),
     ],
 )
-def test_the_level_is_that_of_prometheus_unless_told(
+def test_level_is_that_of_prometheus_unless_given(
     own: tuple[str, ...], words: tuple[str, ...], level: str
 ) -> None:
-    """3.x takes upper case too; what Prometheus will refuse is not ours to judge."""
+    """Without our flag, Prometheus' level counts, also in upper case as in 3.x.
+
+    A value that Prometheus refuses is not checked.
+    """
     assert options(*words, own=own).level == level
 
 
-def test_without_a_prometheus_lines_are_those_of_the_newest() -> None:
-    """As a sidecar: at info, and in its logfmt."""
+def test_format_without_a_prometheus_is_the_newest() -> None:
+    """In a sidecar, the level is info, and the format is that of the newest Prometheus."""
     argv = ["--config=c", "--output=o", "--notify-http-url=http://127.0.0.1:9090/-/reload"]
     given = load(argv, {}, hostname="h", incarnation="i").log
     assert (given.level, given.form("")) == ("info", Form.LOGFMT)

@@ -1,4 +1,4 @@
-"""Prometheus' own arguments are understood as Prometheus understands them."""
+"""Prometheus' own arguments are read as Prometheus reads them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from wrapper.options.prometheus_args import (
 
 
 def parsed(*words: str) -> ChildArguments:
-    """Return what `prometheus` with these words says, which must be without problems."""
+    """Return the arguments of ``prometheus`` with these words, which must have no problems."""
     arguments = ChildArguments.parse(("prometheus", *words))
     assert arguments.problems == ()
     return arguments
 
 
-def test_defaults_are_those_of_prometheus() -> None:
-    """A bare command reads ./prometheus.yml and answers on 9090."""
+def test_defaults_of_a_bare_command() -> None:
+    """Without arguments, the defaults are those of Prometheus: ./prometheus.yml and port 9090."""
     assert parsed() == ChildArguments(
         config_file="prometheus.yml",
         names_config_file=False,
@@ -70,8 +70,8 @@ def test_defaults_are_those_of_prometheus() -> None:
         (("--no-config.auto-reload",), "config_file", "prometheus.yml"),
     ],
 )
-def test_reads_each_form(words: tuple[str, ...], field: str, value: object) -> None:
-    """A value after `=` or as the next word, booleans with and without `--no-`."""
+def test_each_form_of_a_flag_is_read(words: tuple[str, ...], field: str, value: object) -> None:
+    """A value may follow ``=`` or be the next word; booleans exist with and without ``--no-``."""
     assert getattr(parsed(*words), field) == value
 
 
@@ -100,8 +100,8 @@ def test_reads_each_form(words: tuple[str, ...], field: str, value: object) -> N
         (("--web.external-url=http://h/p", "--web.route-prefix="), "http://127.0.0.1:9090/p"),
     ],
 )
-def test_knows_where_it_answers(words: tuple[str, ...], url: str) -> None:
-    """All addresses mean loopback; the route prefix wins over the external URL's path."""
+def test_url_of_prometheus(words: tuple[str, ...], url: str) -> None:
+    """Each listen address means loopback; the route prefix precedes the external URL's path."""
     assert parsed(*words).base_url == url
 
 
@@ -114,8 +114,8 @@ def test_knows_where_it_answers(words: tuple[str, ...], url: str) -> None:
         ("nice", "-n", "5", "prometheus", "--config.file", "a", "--x"),
     ],
 )
-def test_reads_through_a_command_in_front(command: tuple[str, ...]) -> None:
-    """Prometheus need not be the first word."""
+def test_command_in_front_of_prometheus(command: tuple[str, ...]) -> None:
+    """The arguments are read also if another command precedes Prometheus."""
     arguments = ChildArguments.parse(command)
     assert (arguments.config_file, arguments.problems) == ("a", ())
 
@@ -158,15 +158,15 @@ def test_reads_through_a_command_in_front(command: tuple[str, ...]) -> None:
         (("-c", "exec prometheus --config.file=a"), "'exec prometheus", "a word of its own"),
     ],
 )
-def test_refuses_what_hides_or_disturbs(words: tuple[str, ...], start: str, cure: str) -> None:
-    """One mistake makes one line that names the argument, the cause and the cure."""
+def test_disturbing_arguments_are_refused(words: tuple[str, ...], start: str, cure: str) -> None:
+    """One mistake leads to one line with the argument, the cause and the remedy."""
     (line,) = ChildArguments.parse(("prometheus", *words)).problems
     assert line.startswith(start)
     assert cure in line
 
 
-def test_says_all_at_once() -> None:
-    """Nothing hides behind the first mistake; a file of arguments is no value."""
+def test_all_mistakes_are_reported() -> None:
+    """All mistakes are reported together; a file of arguments is no value."""
     words = ("--config.file", "@f", "--config.auto-reload", "--web.listen-address=x")
     lines = ChildArguments.parse(("prometheus", *words)).problems
     assert [line.partition(":")[0].partition("=")[0] for line in lines] == [
@@ -177,16 +177,16 @@ def test_says_all_at_once() -> None:
     ]
 
 
-def test_a_web_configuration_is_told() -> None:
-    """Where Prometheus has a web configuration, it is named; what it says makes the URL https."""
+def test_web_configuration_is_read() -> None:
+    """The file of ``--web.config.file`` is known, and its content can change the URL to https."""
     arguments = ChildArguments.parse(("prometheus", "--web.config.file=w.yml"))
     assert (arguments.web_config_file, arguments.problems) == ("w.yml", ())
     assert arguments.base_url == "http://127.0.0.1:9090"
     assert arguments.over_tls().base_url == "https://127.0.0.1:9090"
 
 
-def test_adds_an_argument() -> None:
-    """A flag is added at the end, and read back."""
+def test_argument_is_added() -> None:
+    """A flag is added at the end, and can be read from the result."""
     command = with_argument(("prometheus", "--x"), "storage.remote.flush-deadline", "600ms")
     assert command == ("prometheus", "--x", "--storage.remote.flush-deadline=600ms")
     assert ChildArguments.parse(command).flush_deadline == "600ms"
@@ -201,10 +201,8 @@ def test_adds_an_argument() -> None:
         (("p",), ("p", "--config.file=new")),
     ],
 )
-def test_replaces_the_configuration_file(
-    command: tuple[str, ...], changed: tuple[str, ...]
-) -> None:
-    """The path changes where it stands, in either form; without one it is added."""
+def test_configuration_file_is_replaced(command: tuple[str, ...], changed: tuple[str, ...]) -> None:
+    """The path is replaced in its place, in either form, or added."""
     assert with_config_file(command, "new") == changed
     assert ChildArguments.parse(changed).config_file == "new"
 
@@ -218,8 +216,6 @@ def test_replaces_the_configuration_file(
         (("env", "A=b", "prometheus", "--gone=3", "--gone", "4"), ("env", "A=b", "prometheus")),
     ],
 )
-def test_flags_take_the_place_of_those_of_their_name(
-    before: tuple[str, ...], after: tuple[str, ...]
-) -> None:
-    """However they were written; others go without a replacement, the rest stays."""
+def test_flags_are_replaced(before: tuple[str, ...], after: tuple[str, ...]) -> None:
+    """A flag replaces one of its name in any form; flags to remove are removed, others stay."""
     assert with_flags(before, {"a.b": "2"}, without=("gone",)) == (*after, "--a.b=2")

@@ -1,4 +1,4 @@
-"""Words and variables become settings, or all that is wrong with them is said at once."""
+"""Words and variables become settings, or all problems are reported together."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ LABEL = "for example prometheus-elector/role=leader"
 SIDECAR = ("--config=c.yml", "--output=o.yml", "--notify-http-url=http://localhost:9090/-/reload")
 
 
-def test_a_problem_is_one_line_that_ends_with_its_cure() -> None:
-    """Whatever is in a flag: a long value is cut in its middle."""
+def test_problem_is_one_line_that_ends_with_its_remedy() -> None:
+    """A problem is one line, whatever the flag contains; a long value is cut in its middle."""
     assert problems(own("--a\x0b\u2028b")) == ("--a\\x0b\\u2028b: unknown flag; --help lists all",)
     (problem,) = problems(own(f"--lease-duration={'9' * 5000}s"))
     assert problem.startswith("--lease-duration='999")
@@ -100,21 +100,21 @@ FALSE = ("0", "f", "F", "false", "FALSE")
         (("--peers=http://ä:1,b",), "web.peers", ("http://xn--4ca:1", "b")),
     ],
 )
-def test_reads_each_form(words: tuple[str, ...], field: str, value: object) -> None:
-    """One dash or two, the value apart or after `=`, each kind of value."""
+def test_each_form_of_a_flag_is_read(words: tuple[str, ...], field: str, value: object) -> None:
+    """Flags have one dash or two; each kind of value may follow ``=`` or be the next word."""
     found = attrgetter(field)(loaded(own(*words)))
     assert (found, type(found)) == (value, type(value))
 
 
-def test_all_after_two_dashes_is_the_childs() -> None:
-    """What looks like a flag of ours, or another `--`, stays with the command."""
+def test_words_after_two_dashes_belong_to_the_child() -> None:
+    """After ``--``, our own flags and another ``--`` belong to the command."""
     words = ("prometheus", "--init", "--", "-lease-name")
     assert loaded(("--config=c", "--", *words)).child == words
     assert not loaded(("--config=c", "--", *words)).mode.is_init
 
 
-def test_defaults_are_those_of_the_issue() -> None:
-    """The Go peer's names and the agreed defaults hold."""
+def test_defaults() -> None:
+    """The defaults of flags, with the names of the Go peer, have the agreed values."""
     settings = loaded()
     assert (
         settings.lease.duration_s,
@@ -148,8 +148,8 @@ def test_defaults_are_those_of_the_issue() -> None:
         ("1GB", 1 << 30),
     ],
 )
-def test_sizes_have_prometheus_units(text: str, size: int) -> None:
-    """A size is in bytes, or in Prometheus' units, which are powers of 1024 in both spellings."""
+def test_sizes_have_the_units_of_prometheus(text: str, size: int) -> None:
+    """A size is in bytes or Prometheus' units, which are powers of 1024 in both spellings."""
     assert loaded((f"--api-proxy-max-body={text}", *OWNER)).web.max_body_bytes == size
 
 
@@ -166,10 +166,10 @@ def test_sizes_have_prometheus_units(text: str, size: int) -> None:
         ((), {"LEASE_NAME": "env", "ELECTOR_PORT": "tcp://10.0.0.1:9095"}, ""),
     ],
 )
-def test_variable_gives_the_default(
+def test_variable_sets_the_default(
     words: tuple[str, ...], environ: dict[str, str], value: str
 ) -> None:
-    """A flag wins, an empty variable is none, what Kubernetes adds by itself does no harm."""
+    """A flag precedes its variable; empty variables and those of Kubernetes have no effect."""
     assert loaded(own(*words), environ).lease.name == value
 
 
@@ -182,20 +182,20 @@ def test_variable_gives_the_default(
         ((), {"KUBECONFIG": "a", "ELECTOR_KUBECONFIG": ""}, "a"),
     ],
 )
-def test_kubeconfig_is_found_as_kubectl_finds_it(
+def test_kubeconfig_is_found_as_by_kubectl(
     words: tuple[str, ...], environ: dict[str, str], value: str
 ) -> None:
-    """KUBECONFIG counts, but after our own variable and the flag."""
+    """The flag precedes our own variable, which precedes ``KUBECONFIG``."""
     assert loaded(own(*words), environ).lease.kubeconfig == value
 
 
-def test_empty_variable_counts_as_unset_for_every_kind() -> None:
-    """A variable left empty in a manifest changes nothing."""
+def test_empty_variable_counts_as_unset() -> None:
+    """An empty variable, e.g. in a manifest, counts as unset for each flag."""
     assert loaded(environ={flag.env: "" for flag in FLAGS}) == loaded()
 
 
-def test_who_it_is_comes_from_the_pod() -> None:
-    """POD_NAME and POD_UID name the replica; else the host's name and the random word."""
+def test_identity_comes_from_the_pod() -> None:
+    """POD_NAME and POD_UID identify the replica, otherwise the host's name and a random word."""
     pod = loaded(environ={"POD_NAME": "p-0", "POD_UID": "uid"}, pod_namespace="monitoring")
     assert (pod.replica.identity, pod.replica.incarnation) == ("p-0", "uid")
     assert pod.lease.namespace == "monitoring"
@@ -214,16 +214,16 @@ def test_who_it_is_comes_from_the_pod() -> None:
         (f"{'a' * 253}/{'b' * 63}={'c' * 63}", Label(f"{'a' * 253}/{'b' * 63}", "c" * 63)),
     ],
 )
-def test_a_label_is_taken_by_the_rules_of_kubernetes(text: str, label: Label) -> None:
-    """Whatever the API server takes is taken, and printed as it was written."""
+def test_label_follows_the_rules_of_kubernetes(text: str, label: Label) -> None:
+    """A label that the API server accepts is accepted, and printed as it was written."""
     words = own(f"--lease-pod-label={text}", "--lease-name=l")
     settings = loaded(words, {"POD_NAME": "p-0"})
     assert settings.lease.pod_label == label
     assert str(label) == text
 
 
-def test_the_pod_to_label_is_the_replicas_own() -> None:
-    """Its name, UID and namespace are its fields'; else the namespace is the service account's."""
+def test_pod_to_label_is_the_replicas_own() -> None:
+    """The pod's namespace is its variable's, otherwise that of the service account."""
     variables = {"POD_NAME": "p-0", "POD_UID": "uid", "POD_NAMESPACE": "own"}
     words = own("--lease-namespace=lease")
     pod = loaded(words, variables, pod_namespace="mounted").replica
@@ -232,19 +232,19 @@ def test_the_pod_to_label_is_the_replicas_own() -> None:
     assert (other.pod_name, other.pod_uid, other.pod_namespace) == ("", "", "mounted")
 
 
-def test_an_init_container_needs_no_pod_name() -> None:
-    """It may share the variables of the container that labels."""
+def test_init_container_needs_no_pod_name() -> None:
+    """With ``--init``, a label needs no pod name, as the variables may be another container's."""
     assert loaded(own("--init", "--lease-pod-label=role=leader")).lease.pod_label is not None
 
 
-def test_a_check_needs_no_pod_name() -> None:
-    """It may be made anywhere; that a Lease is missing is found there, too."""
+def test_check_needs_no_pod_name() -> None:
+    """``check`` accepts a label without a pod name, but not without a Lease."""
     words = ("check", *own("--lease-pod-label=role=leader", "--lease-name=l"))
     assert problems(words) == ()
     assert len(problems(("check", *own("--lease-pod-label=role=leader")))) == 1
 
 
-# --- what is refused --------------------------------------------------------------------------
+# --- refused values -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -383,8 +383,8 @@ def test_a_check_needs_no_pod_name() -> None:
         ),
     ],
 )
-def test_refuses_in_one_line(words: tuple[str, ...], start: str, cure: str) -> None:
-    """One mistake makes one line: the flag, its value, the cause, the cure."""
+def test_each_mistake_is_refused_in_one_line(words: tuple[str, ...], start: str, cure: str) -> None:
+    """One mistake leads to one line with the flag, its value, the cause and the remedy."""
     (line,) = problems(own(*words))
     assert line.startswith(start)
     assert cure in line
@@ -394,23 +394,23 @@ def test_refuses_in_one_line(words: tuple[str, ...], start: str, cure: str) -> N
 @pytest.mark.parametrize(
     "peers", ["http://u:SECRET@h:9095", "http://a,http://u:x/SECRET@h", "u:SECRET@h:9095"]
 )
-def test_a_password_has_no_place_among_the_peers(peers: str) -> None:
-    """It would be of no use, and seen by all; the refusal does not show it either."""
+def test_password_in_peers_is_refused(peers: str) -> None:
+    """A password in ``--peers`` is refused, because it would be visible, and is not shown."""
     (line,) = problems(own(f"--peers={peers}"))
     assert "must not contain a user or password" in line
     assert "SECRET" not in line
 
 
-def test_names_the_variable_that_is_wrong() -> None:
-    """A bad value from the environment is told by the variable's name, unless a flag overrides."""
+def test_problem_names_the_variable() -> None:
+    """An invalid variable is reported by its name, unless a flag overrides it."""
     environ = {"ELECTOR_LEASE_DURATION": "15"}
     (line,) = problems(OWNER, environ)
     assert line.startswith("ELECTOR_LEASE_DURATION='15': not a duration")
     assert problems(own("--lease-duration=15s"), environ) == ()
 
 
-def test_says_all_at_once() -> None:
-    """Flags, variables and rules between them: nothing hides behind the first mistake."""
+def test_problems_of_all_kinds_are_reported() -> None:
+    """Problems of flags, of variables and of rules between them are reported together."""
     wrong = ("--leese-name=a", "--cool-down=x", "--lease-retry-period=9s", "--leader-config=l")
     words = (*wrong, *SIDECAR[1:])
     lines = problems(words, {"ELECTOR_API_WORKERS": "0"})
@@ -426,20 +426,20 @@ def test_says_all_at_once() -> None:
     assert str(caught.value).count("\n") == 3
 
 
-def test_a_value_of_an_unknown_flag_is_not_a_second_mistake() -> None:
-    """`--leese-name a` is one mistake, and the flag that was meant is not missing as well."""
+def test_value_of_an_unknown_flag_is_not_a_second_mistake() -> None:
+    """A misspelled flag with its value is one mistake; the intended flag is not also missing."""
     assert len(problems(("--lease-lock=kubernetes", "--leese-name", "a", *OWNER))) == 1
     assert len(problems(("--confg", "c.yml", *CHILD))) == 1
 
 
-def test_forgotten_separator_is_one_mistake() -> None:
-    """Without `--` the command's own flags are not held against us one by one."""
+def test_missing_separator_is_one_mistake() -> None:
+    """Without ``--``, the flags of the command are not reported one by one."""
     (line,) = problems(("--lease-lock=kubernetes", "prometheus", "--config.file=p.yml", "--x"))
     assert line.startswith("'prometheus': neither a flag nor a value")
 
 
-def test_a_flag_is_not_taken_for_a_value() -> None:
-    """After `--lease-name` even an unknown flag is a flag: both are told."""
+def test_flag_is_not_taken_for_a_value() -> None:
+    """A flag after ``--lease-name`` is not its value, also if it is unknown: both are reported."""
     lines = problems(own("--lease-name", "--xyzzy"))
     assert [line.partition(";")[0] for line in lines] == [
         "--lease-name: its value is missing",
@@ -448,13 +448,13 @@ def test_a_flag_is_not_taken_for_a_value() -> None:
 
 
 def test_empty_command_is_refused() -> None:
-    """`--` at the end is neither a sidecar nor a child."""
+    """A ``--`` without a command is refused."""
     (line,) = problems(("--config=c.yml", "--"))
     assert line.startswith("--: no command follows it")
 
 
-def test_password_in_a_url_is_not_repeated() -> None:
-    """What is refused may be logged: a password in it is not."""
+def test_password_in_a_url_is_not_shown() -> None:
+    """A refused URL is shown without its password, because problems may be logged."""
     (line,) = problems(own("--notify-http-url=ftp://admin:s3cret@h/"))
     assert "s3cret" not in line
     assert "@h/" in line
@@ -476,8 +476,10 @@ def times(duration: str, deadline: str, period: str = "500ms") -> tuple[str, ...
     ("duration", "deadline", "period"),
     [("15s", "10s", "2s"), ("10s", "8s", "2s"), ("3s", "2s", "500ms"), ("10s", "9199ms", "2s")],
 )
-def test_takes_lease_times_that_leave_time(duration: str, deadline: str, period: str) -> None:
-    """The usual times pass, and what is left of them is the margin."""
+def test_lease_times_that_leave_time_are_accepted(
+    duration: str, deadline: str, period: str
+) -> None:
+    """The usual times are accepted; the margin is the time from renew deadline to last moment."""
     settings = loaded(times(duration, deadline, period))
     assert settings.lease.last_moment_s == pytest.approx(settings.lease.duration_s * 0.95 - 0.3)
     margin_s = settings.lease.last_moment_s - settings.lease.renew_deadline_s
@@ -501,8 +503,8 @@ def test_takes_lease_times_that_leave_time(duration: str, deadline: str, period:
         (times("15s", "2s", "3s"), "set the deadline above 3s600ms"),
     ],
 )
-def test_refuses_lease_times_that_do_not_fit(argv: tuple[str, ...], said: str) -> None:
-    """Each inequality is held, and the line says what to set."""
+def test_lease_times_that_do_not_fit_are_refused(argv: tuple[str, ...], said: str) -> None:
+    """Each inequality is checked, and the line says what to set."""
     (line,) = problems(argv)
     assert said in line
 
@@ -512,18 +514,18 @@ def test_refuses_lease_times_that_do_not_fit(argv: tuple[str, ...], said: str) -
     st.integers(min_value=1, max_value=10**7),
     st.integers(min_value=1, max_value=10**7),
 )
-def test_lease_times_are_taken_or_refused_by_the_formula(
+def test_lease_times_are_checked_by_the_formula(
     duration_s: int, deadline_ms: int, period_ms: int
 ) -> None:
-    """Whatever is accepted leaves time to step down and time to retry, and nothing else does."""
+    """Exactly the times are accepted that leave time to step down and to retry."""
     argv = times(f"{duration_s}s", go_duration(deadline_ms / 1000), go_duration(period_ms / 1000))
     fits = duration_s * 950 - 300 > deadline_ms and deadline_ms * 10 > period_ms * 12
     assert (problems(argv) == ()) == fits
 
 
 @given(st.integers(min_value=650, max_value=10**7))
-def test_the_advised_duration_is_the_least_that_fits(deadline_ms: int) -> None:
-    """Following the advice works, and a second less would not."""
+def test_advised_duration_is_the_shortest_that_fits(deadline_ms: int) -> None:
+    """The advised duration is accepted; one that is a second shorter is not."""
     deadline = go_duration(deadline_ms / 1000)
     (line,) = problems(times("1s", deadline, "1ms"))
     advised = int(line.partition("set --lease-duration to ")[2].partition("s")[0])
@@ -565,14 +567,14 @@ def test_the_advised_duration_is_the_least_that_fits(deadline_ms: int) -> None:
         (own("--api-proxy-enabled", "--lease-name=l", "--api-proxy-prometheus-service-name=s"), ()),
     ],
 )
-def test_each_form_needs_its_own(argv: tuple[str, ...], starts: tuple[str, ...]) -> None:
-    """Owner, sidecar, init and proxy each ask for what they cannot do without, and no more."""
+def test_each_mode_has_its_required_flags(argv: tuple[str, ...], starts: tuple[str, ...]) -> None:
+    """Owner, sidecar, init and proxy require only the flags that they need."""
     lines = problems(argv)
     assert len(lines) == len(starts)
     assert all(line.startswith(start) for line, start in zip(lines, starts, strict=True))
 
 
-# --- what follows from them -------------------------------------------------------------------
+# --- derived settings -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -585,14 +587,14 @@ def test_each_form_needs_its_own(argv: tuple[str, ...], starts: tuple[str, ...])
         (own("--output-mode=0644"), True, 0o644),
     ],
 )
-def test_permissions_follow_the_form(argv: tuple[str, ...], owns: bool, mode: int) -> None:
-    """The file is private where the same user runs Prometheus, unless told otherwise."""
+def test_permissions_depend_on_the_mode(argv: tuple[str, ...], owns: bool, mode: int) -> None:
+    """The output is private if the same user runs Prometheus, unless a flag says otherwise."""
     settings = loaded(argv)
     assert (settings.mode.owns_child, settings.files.output_mode) == (owns, mode)
 
 
-def test_leader_configs_come_in_the_order_in_which_they_are_given() -> None:
-    """The flag may be given several times; its variable gives one, and an empty one gives none."""
+def test_leader_configs_keep_their_order() -> None:
+    """The flag can be repeated; its variable sets one file, and an empty value sets none."""
     environ = {"ELECTOR_LEADER_CONFIG": "e"}
     assert loaded(own("--leader-config=b", "--leader-config", "a")).files.leader_config == (
         "b",
@@ -604,8 +606,8 @@ def test_leader_configs_come_in_the_order_in_which_they_are_given() -> None:
     assert loaded(own("--output=a", "--output=b")).files.output == "b"
 
 
-def test_stands_in_where_only_the_command_names_a_configuration() -> None:
-    """Without --config the child's own file is the input; a sidecar or init has no such file."""
+def test_child_config_is_read_without_config() -> None:
+    """Without ``--config`` the child's own file is the input; sidecar and init have none."""
     assert loaded(CHILD).mode.reads_child_config
     assert not loaded(OWNER).mode.reads_child_config
     assert not loaded(SIDECAR).mode.reads_child_config
@@ -626,10 +628,10 @@ def test_stands_in_where_only_the_command_names_a_configuration() -> None:
         (("--config=c.yml",), False),
     ],
 )
-def test_is_plain_where_nothing_is_asked_of_the_configuration(
+def test_plain_mode_without_use_of_the_configuration(
     words: tuple[str, ...], is_plain: bool
 ) -> None:
-    """Whatever makes a rendering or an election of use ends it."""
+    """A flag that needs a rendering or an election ends the plain mode."""
     assert loaded((*words, *CHILD)).mode.is_plain == is_plain
 
 
@@ -645,8 +647,8 @@ def test_is_plain_where_nothing_is_asked_of_the_configuration(
         (("--lease-lock=auto:/x", "--lease-name=l"), "kubernetes", "kubernetes"),
     ],
 )
-def test_lock_is_chosen(words: tuple[str, ...], with_overrides: str, without: str) -> None:
-    """`auto` takes Kubernetes where a lease is named, else a file where there is need of one."""
+def test_choice_of_the_lock(words: tuple[str, ...], with_overrides: str, without: str) -> None:
+    """``auto`` means Kubernetes if a lease is named, otherwise a file if there are overrides."""
     lease = loaded(own(*words)).lease
     assert lease.lock_of(7, has_overrides=True).kind == with_overrides
     assert lease.lock_of(7, has_overrides=False).kind == without
@@ -664,13 +666,16 @@ def test_lock_is_chosen(words: tuple[str, ...], with_overrides: str, without: st
         (("--lease-name=l",), ""),
     ],
 )
-def test_lock_file_is_named(words: tuple[str, ...], path: str) -> None:
+def test_path_of_the_lock_file(words: tuple[str, ...], path: str) -> None:
     """Only a file lock has a path."""
     assert loaded(own(*words)).lease.lock_of(1000, has_overrides=True).path == path
 
 
-def test_replicas_of_one_user_find_one_lock_file_in_any_session() -> None:
-    """The environment has no say: two sessions must not hold two elections."""
+def test_lock_file_does_not_depend_on_the_session() -> None:
+    """A user's replicas use one lock file in any environment.
+
+    Two sessions must not hold two elections.
+    """
     sessions: tuple[dict[str, str], ...] = (
         {},
         {"XDG_RUNTIME_DIR": "/run/user/7", "TMPDIR": "/var/tmp", "HOME": "/h"},
@@ -693,13 +698,13 @@ def test_replicas_of_one_user_find_one_lock_file_in_any_session() -> None:
         ((), None),
     ],
 )
-def test_recognises_a_question(argv: tuple[str, ...], asked: str | None) -> None:
-    """Only our own words count, wherever they stand."""
+def test_help_and_version_are_recognised(argv: tuple[str, ...], asked: str | None) -> None:
+    """``--help`` and ``--version`` count among our own words only, in any place."""
     assert help_or_version(argv) == asked
 
 
-def test_help_text_tells_all() -> None:
-    """Every flag is there with its default and its variable, in lines that fit a terminal."""
+def test_help_has_all_flags() -> None:
+    """The help has each flag with its default and its variable, in lines that fit a terminal."""
     text = " ".join(usage().split())
     for flag in FLAGS:
         assert f" --{flag.name}" in text
@@ -718,14 +723,14 @@ def test_help_text_tells_all() -> None:
         *("targets-url=URL=FILE", "targets-broker=amqp://…|redis://…", "peers=URL|NAME,…"),
     ],
 )
-def test_help_text_says_what_to_write(shown: str) -> None:
-    """Not that a value is a text, but which one."""
+def test_help_says_what_to_write(shown: str) -> None:
+    """The help shows the form of each value."""
     assert f"\n  --{shown}\n" in usage()
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_has_its_own_help(name: str) -> None:
-    """Its usage, flags, examples and exit statuses, on one screen, and where the rest is."""
+    """A command's help has its usage, flags, examples and exit statuses, on one screen."""
     text, command = usage(name), COMMANDS[name]
     assert text.startswith(f"Usage: prometheus-elector {command.synopsis}\n")
     for flag in GROUPS.get(name, ()):
@@ -743,8 +748,8 @@ def _is_group(value: object) -> bool:
     return dataclasses.is_dataclass(value)
 
 
-def test_table_and_settings_agree() -> None:
-    """Each flag has its field, each field its flag; names, variables and fields are unique."""
+def test_flags_and_settings_correspond() -> None:
+    """Each flag has a field and each field a flag; names, variables and fields are unique."""
     settings = loaded()
     groups = [getattr(settings, field.name) for field in dataclasses.fields(settings)]
     taken = [
@@ -757,8 +762,8 @@ def test_table_and_settings_agree() -> None:
 
 
 @given(st.lists(st.text(max_size=12) | st.sampled_from([f"--{flag.name}" for flag in FLAGS])))
-def test_never_fails_in_another_way(argv: list[Any]) -> None:
-    """Whatever the words are, there are settings or lines that say what is wrong."""
+def test_any_words_give_settings_or_problems(argv: list[Any]) -> None:
+    """Any words lead to settings or to one-line problems, never to another error."""
     assert all("\n" not in line for line in problems(argv))
 
 
@@ -774,13 +779,16 @@ def test_never_fails_in_another_way(argv: list[Any]) -> None:
         ("PATH", ()),
     ],
 )
-def test_a_variable_that_is_no_flags_is_told(name: str, told: tuple[str, ...]) -> None:
-    """But for those that Kubernetes makes for a Service of that name."""
+def test_unknown_variable_is_reported(name: str, told: tuple[str, ...]) -> None:
+    """An unknown variable is reported, unless Kubernetes sets it for a Service of that name."""
     assert loaded(own(), {name: "x"}).unknown_variables == told
 
 
-def test_the_variables_of_other_services_are_not_told() -> None:
-    """The chart's Service of the leader, of a release named elector, has such a name."""
+def test_variables_of_other_services_are_not_reported() -> None:
+    """Variables for a Service whose name starts with elector are not reported.
+
+    The chart's Service of the leader has such a name if the release is named elector.
+    """
     words = ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_WEB", "PORT", "PORT_9090_TCP_ADDR")
     given = {f"ELECTOR_LEADER_{word}": "x" for word in words}
     assert loaded(own(), given).unknown_variables == ()
@@ -788,7 +796,7 @@ def test_the_variables_of_other_services_are_not_told() -> None:
     assert len(loaded(own(), given).unknown_variables) == len(given)
 
 
-def test_a_decision_gets_every_time_limit() -> None:
-    """They are handed to the policy by name: one that it does not know would end the start."""
+def test_policy_has_every_time_limit() -> None:
+    """Each time limit is a field of the policy, to which limits are passed by name."""
     limits = {each.name for each in dataclasses.fields(TimeLimits)}
     assert limits <= {each.name for each in dataclasses.fields(Policy)}

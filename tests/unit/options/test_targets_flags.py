@@ -1,4 +1,4 @@
-"""Flags of feeds, brokers and ``targets FILE``: what they become, or what is wrong with them."""
+"""Flags of feeds, brokers and ``targets FILE``: their settings and their problems."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from wrapper.model.fetched_file import Feed
 FEED = "http://promgen/api/v1/targets?a=b=/p/t.json"
 
 
-def test_feeds_come_by_flags_and_by_one_variable() -> None:
-    """Several flags, or one variable that holds several; the last = parts URL and file."""
+def test_feeds_are_set_by_flags_or_one_variable() -> None:
+    """Several flags or lines of one variable set feeds; their last ``=`` separates the file."""
     both = (Feed("http://promgen/api/v1/targets?a=b", "/p/t.json"), Feed("http://p/", "/p/r.yml"))
     words = own(f"--targets-url={FEED}", "--targets-url=http://p/=/p/r.yml")
     assert loaded(words).targets.feeds == both
@@ -19,8 +19,11 @@ def test_feeds_come_by_flags_and_by_one_variable() -> None:
     assert loaded(environ=environ).targets.feeds == both
 
 
-def test_a_feeds_url_is_encoded_and_its_file_is_not() -> None:
-    """A service of Promgen's may have any name."""
+def test_url_of_a_feed_is_encoded_but_not_its_file() -> None:
+    """A feed's URL is percent-encoded, its file is not.
+
+    A service of Promgen may have any name.
+    """
     (feed,) = loaded(
         own("--targets-url=http://p/rest/service/決済/targets/=/決.json")
     ).targets.feeds
@@ -50,15 +53,15 @@ def test_a_feeds_url_is_encoded_and_its_file_is_not() -> None:
         (("targets", "a.json", "b.json", "--from=http://p/"), "run it once for each"),
     ],
 )
-def test_what_is_wrong_with_targets_is_said(words: tuple[str, ...], said: str) -> None:
-    """Each has one line with its cure."""
+def test_invalid_targets_flag_is_refused(words: tuple[str, ...], said: str) -> None:
+    """Each mistake leads to one line with its remedy."""
     at_start = {"targets": (*OWNER[:1], *words)} if len(words) == 1 else {"targets": words}
     found = problems(at_start.get(words[0], own(*words)))
     assert len([line for line in found if said in line]) == 1, found
 
 
-def test_a_password_is_never_repeated() -> None:
-    """Neither that of a feed nor that of a broker."""
+def test_passwords_are_not_shown() -> None:
+    """Problems show neither the password of a feed nor that of a broker."""
     for flag in ("targets-url", "targets-broker"):
         for scheme in ("ftp", "http", "amqp"):
             word = f"--{flag}={scheme}://me:hun/ter2@host/"
@@ -82,8 +85,11 @@ def test_a_password_is_never_repeated() -> None:
         "redis://h/0#x",
     ],
 )
-def test_a_brokers_url_is_read_before_it_is_used(url: str) -> None:
-    """What its library would stumble over, with a part of a password in its message."""
+def test_url_of_a_broker_is_checked_at_the_start(url: str) -> None:
+    """An invalid broker's URL is refused.
+
+    Its library would fail later, with a part of the password in its message.
+    """
     found = problems(own(f"--targets-broker={url}", f"--targets-url={FEED}"))
     assert len([line for line in found if "not a broker's URL" in line]) == 1, found
 
@@ -92,14 +98,14 @@ def test_a_brokers_url_is_read_before_it_is_used(url: str) -> None:
     "url",
     ["amqps://u:p%2F%40@h:5671/vhost", "redis://:p@[::1]:6379/0", "redis://h", "amqp://u@h//?x=1"],
 )
-def test_a_good_brokers_url_stays_as_it_is(url: str) -> None:
-    """With or without a name, a password, a port and a path."""
+def test_valid_url_of_a_broker_is_unchanged(url: str) -> None:
+    """A URL with or without name, password, port and path is unchanged."""
     words = own(f"--targets-broker={url}", f"--targets-url={FEED}")
     assert loaded(words).targets.broker == url
 
 
-def test_targets_once_needs_nothing_else() -> None:
-    """No configuration, no child; the file is the word that is no flag."""
+def test_targets_command_needs_no_configuration() -> None:
+    """``targets FILE`` needs no configuration and no child; the file is the only plain word."""
     settings = loaded(("targets", "/p/t.json", "--from=http://p/"))
     assert (settings.is_once, settings.command.file, settings.command.url) == (
         True,
