@@ -1,4 +1,4 @@
-"""What of an answer crosses the proxy: fields, framing, and whose connection goes on."""
+"""What the proxy forwards of an answer: fields, framing, and kept connections."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def answered(
     *,
     keeps_client: bool = True,
 ) -> Any:
-    """Return how an answer with these field lines goes on."""
+    """Return the forwarding of an answer with these field lines."""
     head = response_head(b"HTTP/" + status + b"\r\n" + lines + b"\r\n")
     assert head is not None
     return forwarding(head, request, 0.0, ConfiguredFields(), keeps_client=keeps_client)
@@ -48,10 +48,10 @@ def answered(
     ],
     ids=["length", "chunks", "closed", "HEAD", "HEAD with length", "204", "304", "1.0"],
 )  # fmt: skip
-def test_an_answer_is_framed_as_its_body(
+def test_framing_of_an_answer_fits_its_body(
     lines: bytes, request_: Request, status: bytes, passed: bytes, body: type
 ) -> None:
-    """Its length stays, chunks stay chunks, and what ends with its connection gets chunks."""
+    """A length and chunks stay; a body that ends with its connection gets chunks."""
     answer = answered(DATE + lines, request_, status)
     code_and_reason = status.partition(b" ")[2]
     assert answer.head == b"HTTP/1.1 " + code_and_reason + b"\r\n" + DATE + passed + b"\r\n"
@@ -67,15 +67,15 @@ def test_an_answer_is_framed_as_its_body(
         (b"", b"Connection: close\r\n", b"3\r\nabc\r\n"),
     ],
 )  # fmt: skip
-def test_an_old_client_gets_no_chunks(lines: bytes, added: bytes, passed: bytes) -> None:
-    """HTTP/1.0 knows lengths and closing only."""
+def test_http_1_0_client_gets_no_chunks(lines: bytes, added: bytes, passed: bytes) -> None:
+    """HTTP/1.0 knows only lengths and closed connections."""
     answer = answered(DATE + lines, GET._replace(minor=0))
     assert answer.head == b"HTTP/1.1 200 OK\r\n" + DATE + added + b"\r\n"
     assert answer.body.take(b"3\r\nabc\r\n") == passed
 
 
-def test_fields_of_the_upstreams_connection_end_here() -> None:
-    """Hop-by-hop fields and those that Connection names are left out, the rest stays in order."""
+def test_hop_by_hop_fields_are_not_forwarded() -> None:
+    """Hop-by-hop fields and those that Connection names are left out; the others stay in order."""
     answer = answered(
         b"X: 1\r\nConnection: close, Y\r\nY: 2\r\nKeep-Alive: 3\r\nDate: x\r\nX: 4\r\n"
         b"Proxy-Authenticate: z\r\nTrailer: T\r\nUpgrade: u\r\nContent-Length: 0\r\n"
@@ -85,8 +85,8 @@ def test_fields_of_the_upstreams_connection_end_here() -> None:
     )
 
 
-def test_an_answer_without_a_date_gets_one() -> None:
-    """A proxy with a clock adds the time (RFC 9110, 6.6.1)."""
+def test_answer_without_a_date_gets_one() -> None:
+    """A proxy with a clock adds the date (RFC 9110, 6.6.1)."""
     assert b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n" in answered(b"Content-Length: 0\r\n").head
 
 
@@ -99,15 +99,15 @@ def test_an_answer_without_a_date_gets_one() -> None:
         (b"", b"1.1 200 OK", False),
     ],
 )
-def test_an_upstreams_connection_goes_on_if_it_says_so(
+def test_when_the_connection_to_the_upstream_is_kept(
     lines: bytes, status: bytes, keeps: bool
 ) -> None:
-    """HTTP/1.1 goes on unless it says close, or ends its answer so."""
+    """HTTP/1.1 keeps the connection, unless it says close or the end of the body closes it."""
     assert answered(lines, status=status).keeps_upstream is keeps
 
 
-def test_a_client_that_closes_is_told_so() -> None:
-    """The last answer on a connection says that it is."""
+def test_last_answer_says_close() -> None:
+    """The last answer on a client's connection has ``Connection: close``."""
     answer = answered(DATE + b"Content-Length: 0\r\n", keeps_client=False)
     assert answer.head.endswith(b"Connection: close\r\n\r\n")
     assert not answer.keeps_client
@@ -125,7 +125,7 @@ def test_a_client_that_closes_is_told_so() -> None:
         (b"Transfer-Encoding: chunked\r\n", b"1.0 200 OK"),
     ],
 )
-def test_an_answer_without_a_clear_end_is_refused(lines: bytes, status: bytes) -> None:
-    """What two readers could end in two places does not pass."""
+def test_answer_without_a_clear_end_is_refused(lines: bytes, status: bytes) -> None:
+    """An answer whose end two readers could see in two places is refused."""
     with pytest.raises(BadHead):
         answered(lines, status=status)

@@ -1,4 +1,4 @@
-"""Header fields of our own among those of others."""
+"""Configured header fields among those of a message."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from wrapper.proxy.http_head import request_head
         ((("A", "caf\xe9"),), b"", b"A: caf\xe9\r\n"),
     ],
 )
-def test_ours_take_the_place_of_theirs(
+def test_configured_fields_replace_those_of_the_message(
     fields: tuple[tuple[str, str], ...], lines: bytes, expected: bytes
 ) -> None:
-    """Whatever the case of the name, all of theirs go and ours come; others stay."""
+    """Each field of the same name, in any case, is removed; the configured ones are added."""
     assert configured_fields(fields).into(lines) == expected
 
 
 def test_secrets_are_not_shown() -> None:
-    """A representation has the names alone."""
+    """The representation has the names only."""
     assert "hunter" not in repr(configured_fields((("A", "hunter"),)))
     assert ConfiguredFields().names == frozenset()
 
@@ -42,8 +42,8 @@ def test_secrets_are_not_shown() -> None:
         (b"Proxy-Authorization: a\r\nX: Authorization: b\r\nHost: a\r\n", ()),
     ],
 )
-def test_credentials_stand_apart(lines: bytes, values: tuple[bytes, ...]) -> None:
-    """They are no part of the lines that cross, nor of what is remembered."""
+def test_credentials_are_kept_apart(lines: bytes, values: tuple[bytes, ...]) -> None:
+    """Credentials are not part of the forwarded lines."""
     head = request_head(b"GET / HTTP/1.1\r\n%b\r\n" % lines)
     found = forwarded_fields(head, "192.0.2.1", "http")
     assert found.authorization == values

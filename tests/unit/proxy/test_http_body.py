@@ -1,4 +1,4 @@
-"""A body ends where its framing says, however it is cut; what is malformed raises."""
+"""A body ends where its framing says, whatever its pieces are; a malformed one is an error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NEXT = b"GET / HTTP/1.1\r\n\r\n"
 
 
 def fed(body: Body, data: bytes, cuts: list[int]) -> bytes:
-    """Return what passes of data that comes in pieces, until the body is complete."""
+    """Return what is passed of data that arrives in pieces, until the body is complete."""
     passed = b""
     places = sorted({min(cut, len(data)) for cut in cuts} | {0, len(data)})
     for begin, end in itertools.pairwise(places):
@@ -35,7 +35,7 @@ def fed(body: Body, data: bytes, cuts: list[int]) -> bytes:
 
 
 def content_of(chunks: bytes) -> tuple[bytes, bool]:
-    """Return what is in chunks as we write them, and whether the last one is among them."""
+    """Return the content of chunks as we write them, and whether the last chunk is among them."""
     content = b""
     while chunks:
         line, _, chunks = chunks.partition(b"\r\n")
@@ -51,7 +51,7 @@ def content_of(chunks: bytes) -> tuple[bytes, bool]:
 
 @given(st.lists(st.integers(0, len(CHUNKS + NEXT)), max_size=8))
 def test_chunks_pass_without_extensions_and_trailers(cuts: list[int]) -> None:
-    """However the bytes come, the same content passes in chunks, and what follows is left."""
+    """With any pieces, the same content passes in chunks, and the data behind it is left."""
     body = ChunkedUpload()
     assert content_of(fed(body, CHUNKS + NEXT, cuts)) == (CONTENT, True)
     assert (body.is_complete, body.rest, body.payload_bytes) == (True, NEXT, len(CONTENT))
@@ -59,7 +59,7 @@ def test_chunks_pass_without_extensions_and_trailers(cuts: list[int]) -> None:
 
 @given(st.lists(st.integers(0, len(CHUNKS + NEXT)), max_size=8))
 def test_chunks_can_be_decoded(cuts: list[int]) -> None:
-    """A client that knows no chunks gets what is in them."""
+    """A client without chunks gets their content."""
     body = ChunkedUpload(decoded=True)
     assert fed(body, CHUNKS + NEXT, cuts) == CONTENT
     assert (body.is_complete, body.rest) == (True, NEXT)
@@ -69,16 +69,16 @@ def test_chunks_can_be_decoded(cuts: list[int]) -> None:
     st.lists(st.integers(0, len(CHUNKS)), max_size=8),
     st.sampled_from((b"", b"x", b"HTTP/1.1 200 OK\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n")),
 )
-def test_an_answer_tells_whether_anything_follows(cuts: list[int], more: bytes) -> None:
-    """The same content passes, and an upstream that says more than it should is noticed."""
+def test_data_after_an_answer_is_noticed(cuts: list[int], more: bytes) -> None:
+    """The same content passes, and data after the end of an upstream's answer is noticed."""
     body = ChunkedBody()
     assert content_of(fed(body, CHUNKS + more, cuts)) == (CONTENT, True)
     assert (body.is_complete, bool(body.rest)) == (True, bool(more))
 
 
 @given(st.integers(0, len(CHUNKS) - 1))
-def test_what_has_come_of_a_chunk_passes_at_once(cut: int) -> None:
-    """Only lines between chunks wait for what follows them."""
+def test_part_of_a_chunk_passes_at_once(cut: int) -> None:
+    """The content of a chunk passes as it arrives; only the lines between chunks wait."""
     passed, is_whole = content_of(ChunkedBody().take(CHUNKS[:cut]))
     first, second = CHUNKS.index(b"ab"), CHUNKS.index(b"\r\n\r\n456")
     came = CHUNKS[first:cut][:4] + CHUNKS[second:cut][:10]
@@ -112,7 +112,7 @@ def test_what_has_come_of_a_chunk_passes_at_once(cut: int) -> None:
     ],
 )
 def test_malformed_chunks_raise(data: bytes) -> None:
-    """What another server could read in another way is refused, in one piece or in many."""
+    """Data that another server could read in another way is refused, in one piece or in many."""
     for kind in (ChunkedBody, ChunkedUpload):
         with pytest.raises(BadBody):
             kind().take(data)
@@ -120,8 +120,8 @@ def test_malformed_chunks_raise(data: bytes) -> None:
             fed(kind(), data, list(range(len(data))))
 
 
-def test_a_connections_end_ends_no_chunks() -> None:
-    """Chunks without the last one are not whole."""
+def test_end_of_the_connection_does_not_end_chunks() -> None:
+    """Chunks without the last one are incomplete."""
     body = ChunkedBody()
     body.take(b"1\r\na\r\n")
     with pytest.raises(BadBody):
@@ -129,20 +129,20 @@ def test_a_connections_end_ends_no_chunks() -> None:
 
 
 @given(st.lists(st.integers(0, 12), max_size=5))
-def test_a_length_is_kept(cuts: list[int]) -> None:
+def test_body_ends_at_its_length(cuts: list[int]) -> None:
     """A body of known length ends there, whatever follows."""
     body = LengthBody(8)
     assert fed(body, b"01234567next", cuts) == b"01234567"
     assert (body.is_complete, body.rest) == (True, b"next")
 
 
-def test_a_body_of_no_length_is_complete() -> None:
-    """There is nothing to wait for."""
+def test_empty_body_is_complete() -> None:
+    """A body of length 0 is complete at once."""
     assert LengthBody(0).is_complete
 
 
-def test_a_length_that_is_not_reached_is_missed() -> None:
-    """A connection's end before that raises."""
+def test_body_shorter_than_its_length_is_an_error() -> None:
+    """The end of the connection before the end of the body is an error."""
     body = LengthBody(8)
     body.take(b"0123")
     with pytest.raises(BadBody, match="4 bytes"):
@@ -152,8 +152,8 @@ def test_a_length_that_is_not_reached_is_missed() -> None:
 @pytest.mark.parametrize(
     ("in_chunks", "passed"), [(False, b"abcd"), (True, b"2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n")]
 )
-def test_a_body_can_end_with_its_connection(in_chunks: bool, passed: bytes) -> None:
-    """It is whole when the connection ends; in chunks, that can be told."""
+def test_body_may_end_with_its_connection(in_chunks: bool, passed: bytes) -> None:
+    """A body without framing ends with its connection; in chunks its end is marked."""
     body = ClosedBody(in_chunks=in_chunks)
     assert body.take(b"ab") + body.take(b"cd") + body.end() == passed
     assert body.is_complete

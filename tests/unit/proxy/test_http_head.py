@@ -1,4 +1,4 @@
-"""Heads are read to the letter, by llhttp and what is asked for beyond it."""
+"""Heads are read strictly, by llhttp and by further checks."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from wrapper.proxy.http_head import (
 PLAIN = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
 
 
-def test_a_request_is_read() -> None:
-    """Method, target, version, fields in lower case, and where the head ends."""
+def test_request_is_read() -> None:
+    """Method, target, version, fields in lower case and the end of the head are read."""
     head = request_head(b"POST /a?b=%2F HTTP/1.1\r\nHost: h\r\nX:y \t\r\nX: \xe9\r\n\r\nbody")
     assert (head.method, head.target, head.minor) == (b"POST", b"/a?b=%2F", 1)
     assert head.fields == [(b"host", b"h"), (b"x", b"y"), (b"x", b"\xe9")]
@@ -38,8 +38,8 @@ def test_a_request_is_read() -> None:
         (PLAIN[:-2] + b"Connection: upgrade\r\nUpgrade: x\r\n\r\n", (b"GET", b"/a", 1)),
     ],
 )
-def test_the_unusual_is_read_too(data: bytes, found: tuple[bytes, bytes, int]) -> None:
-    """All forms of a target, the old version, one empty line before, another protocol wanted."""
+def test_unusual_request_is_read(data: bytes, found: tuple[bytes, bytes, int]) -> None:
+    """Each form of a target, HTTP/1.0, one empty line in front and an Upgrade are read."""
     head = request_head(data + PLAIN)
     assert head[:3] == found
     assert head.end == len(data)
@@ -81,8 +81,8 @@ def test_the_unusual_is_read_too(data: bytes, found: tuple[bytes, bytes, int]) -
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ],
 )
-def test_what_is_not_to_the_letter_is_none(data: bytes) -> None:
-    """What another server could read in another way is refused, also where llhttp is lenient."""
+def test_request_that_is_not_strict_is_refused(data: bytes) -> None:
+    """What another server could read in another way is refused, also if llhttp accepts it."""
     with pytest.raises(BadHead):
         request_head(data)
 
@@ -101,8 +101,8 @@ _PIECES = st.sampled_from(
     st.sampled_from((b"", b"GET / HTTP/1.1\r\n", b"POST /x HTTP/1.1\r\nHost: a\r\n")),
     st.lists(_PIECES, max_size=10).map(b"".join),
 )
-def test_what_is_read_is_what_was_written(first: bytes, rest: bytes) -> None:
-    """Written anew from what was found, a head is the same but for spaces and case."""
+def test_request_is_read_as_it_was_written(first: bytes, rest: bytes) -> None:
+    """A head written from what was read is the same, except for spaces and case."""
     data = first + rest + b"\r\n\r\n"
     try:
         head = request_head(data)
@@ -116,7 +116,7 @@ def test_what_is_read_is_what_was_written(first: bytes, rest: bytes) -> None:
     assert data[: head.end].endswith(b"\r\n\r\n")
 
 
-# --- when to wait for more -------------------------------------------------------------------
+# --- whether a head is complete -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -131,21 +131,21 @@ def test_what_is_read_is_what_was_written(first: bytes, rest: bytes) -> None:
         (b"", False),
     ],
 )
-def test_a_head_is_waited_for_while_it_can_come(data: bytes, is_over: bool) -> None:
-    """A whole head, a bare line feed or too many bytes end the wait."""
+def test_head_is_awaited_while_it_may_be_completed(data: bytes, is_over: bool) -> None:
+    """A complete head, a bare line feed or too many bytes end the wait."""
     assert is_head_over(data) is is_over
 
 
 @given(st.integers(0, len(PLAIN) - 1))
-def test_the_end_is_found_wherever_it_is_cut(cut: int) -> None:
-    """Bytes looked at before are not looked at again, and no end is missed."""
+def test_end_of_a_head_is_found_in_any_pieces(cut: int) -> None:
+    """Bytes that were searched are not searched again, and no end is missed."""
     assert not is_head_over(PLAIN[:cut])
     assert is_head_over(PLAIN, cut)
 
 
 @pytest.mark.parametrize("excess", [0, 1, 65536])
-def test_a_head_is_too_long_however_its_end_comes(excess: int) -> None:
-    """It does not matter whether its last bytes come together with those above the limit."""
+def test_head_is_too_long_in_any_pieces(excess: int) -> None:
+    """The limit counts also if the end of the head arrives with the bytes above the limit."""
     head = PLAIN[:-4] + b"y" * (MOST_HEAD_BYTES - len(PLAIN) + excess) + b"\r\n\r\n"
     assert is_head_over(head)
     assert is_too_long(head) is is_too_long(head + PLAIN) is (excess > 0)
@@ -171,10 +171,10 @@ def test_a_head_is_too_long_however_its_end_comes(excess: int) -> None:
         ),
     ],
 )
-def test_a_response_is_read(
+def test_response_is_read(
     data: bytes, found: tuple[int, int, bytes, list[tuple[bytes, bytes]]]
 ) -> None:
-    """Version, code, reason and field lines; folded lines become one."""
+    """Version, status, reason and fields are read; folded lines are joined."""
     head = response_head(data)
     assert head is not None
     assert head[:4] == found
@@ -199,15 +199,15 @@ def test_a_response_is_read(
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * MOST_HEAD_BYTES + b"\r\n\r\n",
     ],
 )
-def test_a_bad_response_is_none(data: bytes) -> None:
-    """What does not follow the grammar is refused, at once where that is certain."""
+def test_invalid_response_is_refused(data: bytes) -> None:
+    """A response that violates the grammar is refused as soon as this is certain."""
     with pytest.raises(BadHead):
         response_head(data)
 
 
 @given(st.integers(0, 50))
-def test_half_a_response_is_waited_for(cut: int) -> None:
-    """A head that is not whole yet is none yet."""
+def test_incomplete_response_is_awaited(cut: int) -> None:
+    """An incomplete head is not read yet."""
     whole = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: a\r\n b\r\n\r\n"
     assert response_head(whole[: min(cut, len(whole) - 1)]) is None
     assert response_head(whole) is not None

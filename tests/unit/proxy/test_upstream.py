@@ -1,4 +1,4 @@
-"""What a failed connection to Prometheus leaves in memory."""
+"""What a failed connection to Prometheus leaves in memory: nothing."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from wrapper.proxy.upstream import Target, Unreachable, Upstreams
 
 
 @pytest.mark.parametrize("where", ["127.0.0.1:1", "no-such-name.invalid", "a..b"])
-def test_a_failed_connection_does_not_stay(where: str) -> None:
-    """With its error, the request would stay for which it was made."""
+def test_failed_connection_is_not_kept_in_memory(where: str) -> None:
+    """The error of a failed connection is not kept, because its request would stay with it."""
     upstreams = Upstreams(5.0, PrometheusAccess())
     target = Target(f"http://{where}", is_local=False)
     assert not stays(lambda: upstreams.fresh(target), Unreachable)
 
 
-def test_a_connection_that_took_too_long_does_not_stay() -> None:
-    """Nor does its time limit, which is an error too."""
+def test_connection_that_timed_out_is_not_kept_in_memory() -> None:
+    """After a timeout, neither its error nor the connection's is kept."""
     end = threading.Event()
 
     def hang(_name: str, _port: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""What may become a file of targets or rules, and what is said of the rest."""
+"""Which answers are accepted as files of targets or rules, and why others are refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BOTH = targets(group("a:1", "b:1"), group("c:1", shard="other"))
 
 
 def refusal(kind: FileKind, body: bytes) -> str:
-    """Return why a body is refused."""
+    """Return the reason for which a body is refused."""
     with pytest.raises(Unacceptable) as caught:
         read_answer(kind, body)
     assert caught.value.reason == "shape"
@@ -33,21 +33,21 @@ def refusal(kind: FileKind, body: bytes) -> str:
 # --- targets --------------------------------------------------------------------------------------
 
 
-def test_good_targets_stay_as_they_came() -> None:
-    """The bytes are those of the answer; groups and targets are counted."""
+def test_valid_targets_are_unchanged() -> None:
+    """Valid targets keep the bytes of the answer; groups and targets are counted."""
     assert read_answer(FileKind.TARGETS, BOTH) == Content(BOTH, 2, 3)
     assert read_answer(FileKind.URLS, b"[]\n") == Content(b"[]\n", 0, 0)
 
 
 def test_null_is_an_empty_list_or_object() -> None:
-    """As Prometheus reads it; servers in Go send it for what they never filled."""
+    """As in Prometheus, null is an empty list or object; Go's servers send it for unset values."""
     body = b'[{"targets": ["a:1"], "labels": null}, {"targets": null, "labels": {}}]'
     assert read_answer(FileKind.TARGETS, body) == Content(body, 2, 1)
     assert read_answer(FileKind.TARGETS, body, "none").others == ("",)
 
 
-def test_a_shard_keeps_its_own_groups_and_no_other() -> None:
-    """With a shard, groups of others and those without the label are left out."""
+def test_shard_keeps_only_its_own_groups() -> None:
+    """With a shard, groups of other shards and those without the label are left out."""
     body = targets(group("a:1", "b:1"), group("c:1", shard="other"), {"targets": ["d:1"]})
     content = read_answer(FileKind.TARGETS, body, "other")
     assert json.loads(content.data) == [group("c:1", shard="other")]
@@ -83,14 +83,14 @@ def test_a_shard_keeps_its_own_groups_and_no_other() -> None:
         (b'[{"targets": []}, {"targets": [], "name": "x"}]', 'group 2 of 2: unknown field "name"'),
     ],
 )
-def test_anything_else_is_refused(body: bytes, said: str) -> None:
-    """Each wrong form has its reason."""
+def test_invalid_targets_are_refused(body: bytes, said: str) -> None:
+    """Each invalid form is refused with its reason."""
     assert said in refusal(FileKind.TARGETS, body)
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(), st.lists))
-def test_what_is_taken_is_a_list_of_groups(value: Any) -> None:
-    """No JSON without a group gets through, but for the empty list."""
+def test_only_lists_of_groups_are_accepted(value: Any) -> None:
+    """JSON without a group is refused, except for the empty list."""
     body = json.dumps(value).encode()
     if value == []:
         assert read_answer(FileKind.TARGETS, body).is_empty
@@ -101,8 +101,8 @@ def test_what_is_taken_is_a_list_of_groups(value: Any) -> None:
 # --- rules ----------------------------------------------------------------------------------------
 
 
-def test_good_rules_stay_as_they_came() -> None:
-    """The bytes are those of the answer; what an expression means is for Prometheus to say."""
+def test_valid_rules_are_unchanged() -> None:
+    """Valid rules keep the bytes of the answer; expressions are not checked here."""
     body = rules("nonsense (")
     assert read_answer(FileKind.RULES, body) == Content(body, 1, 1)
     assert read_answer(FileKind.RULES, b"groups: []").is_empty
@@ -130,12 +130,12 @@ def test_good_rules_stay_as_they_came() -> None:
         (b"groups: []\ngroups: []", "2:1"),
     ],
 )
-def test_what_is_no_file_of_rules_is_refused(body: bytes, said: str) -> None:
-    """Each wrong form has its reason, with line and column where there are any."""
+def test_invalid_rules_are_refused(body: bytes, said: str) -> None:
+    """Each invalid form is refused with its reason, and with line and column if they are known."""
     assert said in refusal(FileKind.RULES, body)
 
 
-# --- what is suddenly empty -----------------------------------------------------------------------
+# --- suddenly empty answers -----------------------------------------------------------------------
 
 FULL, NONE = Content(b"", 2, 3), Content(b"", 0, 0)
 
@@ -151,14 +151,14 @@ FULL, NONE = Content(b"", 2, 3), Content(b"", 0, 0)
         (Content(b"", 2, 0), FULL, False, False),
     ],
 )
-def test_what_is_suddenly_empty_has_to_be_confirmed(
+def test_empty_answer_after_targets_must_be_confirmed(
     content: Content, before: Content | None, is_confirmed: bool, may: bool
 ) -> None:
-    """Only what had targets is kept from an empty answer."""
+    """An answer without targets replaces targets only if it is confirmed."""
     assert may_replace(content, before, is_confirmed=is_confirmed) is may
 
 
-# --- what a feed brings ---------------------------------------------------------------------------
+# --- kinds of feeds -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,8 @@ def test_what_is_suddenly_empty_has_to_be_confirmed(
         ("http://promgen/api/v1/rules", "/p/promgen.rule.yaml", FileKind.RULES),
     ],
 )
-def test_names_say_what_a_feed_brings(url: str, path: str, kind: FileKind) -> None:
-    """Rules by the file's name, urls by that of the URL's path."""
+def test_kind_of_a_feed_depends_on_its_names(url: str, path: str, kind: FileKind) -> None:
+    """The file's name means rules; the URL's path distinguishes urls from targets."""
     assert Feed(url, path).kind is kind
 
 
@@ -192,13 +192,13 @@ def test_names_say_what_a_feed_brings(url: str, path: str, kind: FileKind) -> No
         ("http://other", False),
     ],
 )
-def test_the_path_says_whether_a_feed_is_of_promgen(url: str, is_of_promgen: bool) -> None:
-    """Only of Promgen's feeds are changes announced by messages."""
+def test_path_of_the_url_shows_a_feed_of_promgen(url: str, is_of_promgen: bool) -> None:
+    """Only feeds with Promgen's paths are announced by messages."""
     assert Feed(url, "/p/t.json").is_of_promgen is is_of_promgen
 
 
-def test_a_feed_shows_no_secret() -> None:
-    """Neither a password nor a query is shown."""
+def test_feed_shows_no_secret() -> None:
+    """A feed is shown without its password and its query."""
     feed = Feed("https://me:hunter2@promgen/api/v1/targets?token=hunter2", "/p/t.json")
     assert str(feed) == "https://promgen/api/v1/targets=/p/t.json"
 
@@ -214,15 +214,18 @@ def test_a_feed_shows_no_secret() -> None:
         (FileKind.RULES, b"groups: []\n#" + b"x" * LARGEST_RULES),
     ],
 )
-def test_what_would_take_long_to_read_is_not_read(kind: FileKind, body: bytes) -> None:
-    """Lists in a small answer that would fill the memory, and keep all other threads waiting."""
+def test_answer_that_takes_long_to_read_is_refused(kind: FileKind, body: bytes) -> None:
+    """A small answer with very long lists is refused.
+
+    It would fill the memory, and delay all other threads.
+    """
     with pytest.raises(Unacceptable) as caught:
         read_answer(kind, body)
     assert caught.value.reason == "too_large"
 
 
 def test_twenty_thousand_groups_are_read() -> None:
-    """Also where they are as short as they can be, with the labels that Promgen gives."""
+    """20,000 groups are read, also if they are short, with the labels of Promgen."""
     labels = dict.fromkeys(("__shard", "service", "project", "farm", "job", "__scheme__"), "x")
     groups = [{"labels": labels, "targets": ["a:1", "b:1"]}] * 20_000
     assert read_answer(FileKind.TARGETS, json.dumps(groups).encode()).groups == 20_000

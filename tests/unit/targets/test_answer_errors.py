@@ -1,4 +1,4 @@
-"""What is said of answers that are not those that were asked for: each with its cure."""
+"""Messages for answers other than those expected, each with its remedy."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ URL = "http://promgen:8000/rest/service/shop/targets"
     "location",
     ["/rest/service/shop/targets/", "http://promgen:8000/rest/service/shop/targets/", "targets/"],
 )
-def test_a_redirect_to_the_path_with_a_slash(location: str) -> None:
-    """As Django answers: the URL to write is there, whole, however the answer names it."""
+def test_redirect_to_the_path_with_a_slash(location: str) -> None:
+    """For Django's redirect to the path with a slash, the message has the whole URL to write."""
     assert redirect_refused(URL, location) == (
         "a redirect, which is not followed: end the URL with a slash, as in "
         "http://promgen:8000/rest/service/shop/targets/"
@@ -30,15 +30,15 @@ def test_a_redirect_to_the_path_with_a_slash(location: str) -> None:
         ("", URL),
     ],
 )
-def test_a_redirect_to_elsewhere(location: str, shown: str) -> None:
-    """Both cures are named, and nothing of it that may be a secret."""
+def test_redirect_to_another_url(location: str, shown: str) -> None:
+    """The message has both remedies, and no part of the location that may be secret."""
     said = redirect_refused(URL, location)
     assert said.startswith(f"a redirect to {shown}, which is not followed: use that URL instead;")
     assert said.endswith("set the credentials in --targets-http-config")
 
 
-def test_a_redirect_to_what_is_no_url() -> None:
-    """It is called that; nothing fails."""
+def test_redirect_to_an_invalid_url() -> None:
+    """An invalid location is called an invalid URL, and causes no error."""
     assert "an invalid URL" in redirect_refused(URL, "http://[")
 
 
@@ -60,6 +60,6 @@ def test_a_redirect_to_what_is_no_url() -> None:
         (500, "", "HTTP 500"),
     ],
 )
-def test_a_status(status: int, phrase: str, said: str) -> None:
-    """The phrase as it came, then the cure where there is one."""
+def test_status_has_its_remedy(status: int, phrase: str, said: str) -> None:
+    """The message has the status with its phrase, and a remedy if there is one."""
     assert status_refused(URL, status, phrase) == said

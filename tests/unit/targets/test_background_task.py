@@ -1,4 +1,4 @@
-"""What is done once for all who ask, also where it goes wrong as nobody foresaw."""
+"""A task that runs once for all who requested it, also after an unexpected error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LIMIT_S = 20.0
 
 
 def asking(do: Callable[[], str]) -> Callable[[], str]:
-    """Run an errand; return what has it done, and returns what was told."""
+    """Run a task; return a function that requests it and returns its result."""
     errand = BackgroundTask(do)
     threading.Thread(target=errand.run, daemon=True).start()
 
@@ -28,8 +28,8 @@ def asking(do: Callable[[], str]) -> Callable[[], str]:
     return ask
 
 
-def test_those_who_ask_meanwhile_are_told_of_one_that_began_afterwards() -> None:
-    """One for all of them."""
+def test_requests_during_a_run_share_the_next_run() -> None:
+    """Requests during a run share the next run, which starts after them."""
     gate, begun, told = threading.Event(), list[int](), list[str]()
 
     def do() -> str:
@@ -48,8 +48,11 @@ def test_those_who_ask_meanwhile_are_told_of_one_that_began_afterwards() -> None
     assert told == ["number 1"] + ["number 2"] * 9
 
 
-def test_what_nobody_foresaw_ends_no_thread(caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever asks is told, and the next have it done; the log has the place, once in a row."""
+def test_unexpected_error_does_not_end_the_thread(caplog: pytest.LogCaptureFixture) -> None:
+    """After an error, its requesters get a problem and later ones a new run.
+
+    The log has the traceback once for consecutive errors.
+    """
     turns: list[Exception | None] = [OSError("hunter2"), OSError(), None, OSError()]
 
     def do() -> str:

@@ -1,4 +1,4 @@
-"""What kombu raises for a message that Celery did not write, as seen with a real Redis."""
+"""Errors of kombu for messages that are not Celery's, as observed with a real Redis."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from wrapper.targets.broker import Broker, BrokerUnreachable, Callbacks, drain
 
 
 def callbacks() -> Callbacks:
-    """Give callbacks that are not called."""
+    """Return callbacks that must not be called."""
     return Callbacks(lambda _: None, lambda: None)
 
 
 def connection(error: Exception) -> SimpleNamespace:
-    """Give a connection that ends so."""
+    """Return a connection that fails with this error."""
 
     def drain_events(**_: object) -> None:
         raise error
@@ -36,8 +36,8 @@ def connection(error: Exception) -> SimpleNamespace:
     ],
     ids=repr,
 )
-def test_a_message_that_celery_did_not_write_is_told(error: Exception) -> None:
-    """It is said to be a message, not a broken URL."""
+def test_message_that_is_not_celerys_is_reported(error: Exception) -> None:
+    """Such an error is reported as an invalid message, and not as a broken connection."""
     with pytest.raises(BrokerUnreachable, match=r"^a message in the queue is not a valid Celery"):
         drain(connection(error), callbacks())
 
@@ -45,22 +45,22 @@ def test_a_message_that_celery_did_not_write_is_told(error: Exception) -> None:
 @pytest.mark.parametrize(
     "error", [KeyError(7), OSError("gone"), ValueError("I/O operation on closed file")], ids=repr
 )
-def test_a_lost_connection_is_none(error: Exception) -> None:
-    """For a connection that it has closed, kombu raises what names the descriptor, or the file."""
+def test_lost_connection_is_no_invalid_message(error: Exception) -> None:
+    """For a closed connection, kombu raises an error with the descriptor or file, which stays."""
     with pytest.raises(type(error)):
         drain(connection(error), callbacks())
 
 
-def test_an_error_of_ours_is_raised_as_it_is() -> None:
-    """What a callback raises is no matter of the message."""
+def test_error_of_a_callback_is_not_changed() -> None:
+    """An error that a callback raises is not taken for an invalid message."""
     ours = callbacks()
     ours.error = TypeError("ours")
     with pytest.raises(TypeError, match="ours"):
         drain(connection(ours.error), ours)
 
 
-def test_an_error_of_ours_does_not_stay() -> None:
-    """The message that is its cause would stay with it."""
+def test_error_of_a_callback_is_not_kept() -> None:
+    """After an error the exception is not kept, because the message would stay with it."""
 
     def fail(_message: object = None) -> None:
         raise ZeroDivisionError

@@ -1,4 +1,4 @@
-"""Fetches for those who ask: soon, few, and never none."""
+"""The times of requested fetches: soon, but few."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ Echo = Callable[[float, float], Iterable[float]]
 
 
 def no_echo(_began_at: float, _ended_at: float) -> Iterator[float]:
-    """Return when somebody asks because of a fetch: never."""
+    """Return the times of requests that a fetch causes: none."""
     return iter(())
 
 
 def echo_until(end: float) -> Echo:
-    """Return what asks once at the end of each fetch, as Promgen does while it saves objects."""
+    """Return a function that causes a request at the end of each fetch, until a time.
+
+    Promgen does so while it saves objects.
+    """
 
     def echo(_began_at: float, ended_at: float) -> Iterator[float]:
         if ended_at < end:
@@ -36,7 +39,7 @@ def echo_until(end: float) -> Echo:
 def fetches(
     asks: Iterable[float], echo: Echo = no_echo, last_ended_at: float = -60.0
 ) -> list[float]:
-    """Return when the fetches begin for those who ask at these times, and because of fetches."""
+    """Return the times at which fetches begin, for these requests and those that fetches cause."""
     state, waiting, begun = FetchPace(last_ended_at), sorted(asks), list[float]()
     while True:
         due = fetch_pacing.due_at(state)
@@ -54,61 +57,61 @@ def fetches(
 
 
 def every(step: float, end: float) -> list[float]:
-    """Return times from 0 to the end."""
+    """Return times from 0 to the end, in steps."""
     return [number * step for number in range(int(end / step) + 1)]
 
 
-def test_who_asks_after_a_quiet_time_is_answered_at_once() -> None:
-    """Also who asks again a little later."""
+def test_request_after_a_quiet_time_is_fetched_at_once() -> None:
+    """A request after a quiet time is fetched at once, also a second one a little later."""
     assert fetches([0.0]) == [0.0]
     assert fetches([0.0, 3.0, 6.0]) == [0.0, 3.0, 6.0]
 
 
-def test_many_at_once_are_one_fetch_and_those_during_it_one_more() -> None:
-    """However many."""
+def test_simultaneous_requests_share_a_fetch() -> None:
+    """Requests at one time share a fetch, and those during a fetch share the next one."""
     assert fetches([0.0] * 1000) == [0.0]
     assert fetches([0.0, *[0.1] * 1000]) == [0.0, FETCH_S + APART_S]
 
 
-def test_who_asks_right_after_a_fetch_at_the_interval_waits_a_little() -> None:
-    """As after any other."""
+def test_request_after_a_periodic_fetch_waits_a_little() -> None:
+    """A request right after a periodic fetch waits, as after any other fetch."""
     assert fetches([0.0], last_ended_at=-0.1) == [pytest.approx(APART_S - 0.1)]
 
 
 @pytest.mark.parametrize("step", [0.01, 0.1, 0.9])
-def test_a_burst_is_a_handful_of_fetches(step: float) -> None:
-    """With somebody who asks all the time, and the last of them answered soon after."""
+def test_burst_of_requests_leads_to_few_fetches(step: float) -> None:
+    """A burst leads to a few fetches, the last of them soon after its end."""
     begun = fetches(every(step, BURST_S))
     assert len(begun) <= MOST_IN_A_BURST
     assert begun[-1] + FETCH_S <= BURST_S + LATE_S
 
 
-def test_a_burst_that_only_our_own_fetches_show_is_a_handful_too() -> None:
-    """Each is followed by a task; at the end of the burst comes one more."""
+def test_burst_that_fetches_cause_leads_to_few_fetches() -> None:
+    """A burst that shows only as a request after each fetch leads to a few fetches as well."""
     begun = fetches([0.0, BURST_S], echo_until(BURST_S))
     assert len(begun) <= MOST_IN_A_BURST
     assert BURST_S <= begun[-1] <= BURST_S + LATE_S - FETCH_S
 
 
 @pytest.mark.parametrize("end", [step / 20 for step in range(1, 130)])
-def test_whenever_a_short_burst_ends_it_is_answered_soon(end: float) -> None:
-    """Up to six seconds: also where its end falls together with a fetch."""
+def test_end_of_a_short_burst_is_fetched_soon(end: float) -> None:
+    """The end of a short burst is fetched soon, also if it coincides with a fetch."""
     for asks in ([0.0, end], [0.0]):
         begun = fetches(asks, echo_until(end))
         assert begun[-1] >= end or not any(echo_until(end)(0.0, begun[-1] + FETCH_S))
         assert begun[-1] <= end + LATE_S - FETCH_S
 
 
-def test_a_long_burst_is_not_many_fetches() -> None:
-    """Ten minutes of it, of either kind: about one each ten seconds."""
+def test_long_burst_leads_to_few_fetches() -> None:
+    """A burst of ten minutes leads to about one fetch every ten seconds."""
     most = 600 / FAR_S + MOST_IN_A_BURST
     assert len(fetches(every(0.1, 600.0))) <= most
     assert len(fetches([0.0, 600.0], echo_until(600.0))) <= most
 
 
 @given(st.lists(st.floats(0.0, 60.0), min_size=1, max_size=40), st.floats(0.0, 60.0))
-def test_everybody_is_answered_by_a_fetch_that_begins_later(asks: list[float], end: float) -> None:
-    """Whoever asks whenever: within the longest pause and a fetch, and fetches keep apart."""
+def test_each_request_is_followed_by_a_fetch(asks: list[float], end: float) -> None:
+    """Each request is followed by a fetch within the longest pause; fetches keep their distance."""
     begun = fetches(asks, echo_until(end))
     for at in asks:
         later = [each for each in begun if each >= at]

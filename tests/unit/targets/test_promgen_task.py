@@ -1,4 +1,4 @@
-"""Messages and what they ask for."""
+"""Messages of Promgen and the tasks that they request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 
 def message(name: str, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], Any]:
-    """Return headers and body as Celery's protocol 2 has them."""
+    """Return headers and body in the form of Celery's protocol 2."""
     return {"task": f"promgen.tasks.{name}", "lang": "py"}, [list(args), kwargs, EMBED]
 
 
@@ -34,8 +34,8 @@ def message(name: str, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], Any]:
         (({"task": "promgen.celery.debug_task"}, [[], {}, EMBED]), Task(TaskKind.NOTHING)),
     ],
 )
-def test_promgens_tasks_are_understood(sent: tuple[dict[str, Any], Any], task: Task) -> None:
-    """By name or by position, all arguments are optional."""
+def test_tasks_of_promgen_are_recognised(sent: tuple[dict[str, Any], Any], task: Task) -> None:
+    """Arguments may be given by name or by position, and all are optional."""
     assert read_task(*sent) == task
 
 
@@ -50,8 +50,8 @@ def test_promgens_tasks_are_understood(sent: tuple[dict[str, Any], Any], task: T
         {"task": "celery.backend_cleanup"},
     ],
 )
-def test_other_messages_are_not_ours(headers: dict[str, Any]) -> None:
-    """Whatever else comes is somebody else's, and is named."""
+def test_other_messages_are_refused(headers: dict[str, Any]) -> None:
+    """A message of another program is refused, with its name."""
     with pytest.raises(ForeignMessage, match=r"."):
         read_task(headers, [[], {}, EMBED])
 
@@ -75,7 +75,9 @@ def test_other_messages_are_not_ours(headers: dict[str, Any]) -> None:
         ((message("write_config")[0], [{}, [], {}]), "protocol 2"),
     ],
 )
-def test_a_task_that_cannot_be_done_says_why(sent: tuple[dict[str, Any], Any], said: str) -> None:
-    """Nothing is guessed."""
+def test_invalid_task_is_refused_with_its_reason(
+    sent: tuple[dict[str, Any], Any], said: str
+) -> None:
+    """A task with invalid arguments is refused rather than guessed."""
     with pytest.raises(BadTask, match=said):
         read_task(*sent)

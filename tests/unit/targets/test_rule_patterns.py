@@ -1,4 +1,4 @@
-"""Which patterns of rule_files also match the copy of a file's last good rules."""
+"""Patterns of ``rule_files`` that also match the copy of a file's last good rules."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from wrapper.targets.rule_patterns import matches, patterns_in
     ],
 )
 def test_patterns_are_found(config: bytes, found: list[str]) -> None:
-    """Those of the top level; of what Prometheus refuses, none."""
+    """The patterns of the top level are found; invalid ones are ignored."""
     assert list(patterns_in(config)) == found
 
 
@@ -44,6 +44,6 @@ def test_patterns_are_found(config: bytes, found: list[str]) -> None:
         ("/r/s/*", False),
     ],
 )
-def test_a_pattern_matches_hidden_files_too(pattern: str, is_matched: bool) -> None:
-    """As in Go, and unlike in a shell."""
+def test_pattern_matches_hidden_files(pattern: str, is_matched: bool) -> None:
+    """A pattern matches hidden files as well, as in Go and unlike in a shell."""
     assert matches(PurePath(pattern), PurePath("/r/.a.yml.good")) is is_matched

@@ -1,4 +1,4 @@
-"""The picture of who led when: in proportion, nothing lost, nothing outside."""
+"""The timeline of leaders on the status page: in proportion, complete, within its bounds."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from wrapper.web.timeline import LEAST_WIDTH, MOST_ROWS, WIDTH, timeline
 
 
 def entry(time: float, leader: str | None) -> HandOver:
-    """Return an entry."""
+    """Return an entry of the history."""
     return HandOver(time, leader, "", "")
 
 
-def test_bars_are_as_long_as_the_time_was() -> None:
-    """A quarter, a half, and a quarter without anybody, half of it not known."""
+def test_bars_are_proportional_to_time() -> None:
+    """Bars are as long as the times, also without a leader and with an unknown one."""
     drawn = timeline((entry(0, "a"), entry(25, "b"), entry(75, ""), entry(88, None)), 100)
     assert drawn is not None
     assert drawn.rows == ("a", "b", "nobody", "not known")
@@ -26,8 +26,8 @@ def test_bars_are_as_long_as_the_time_was() -> None:
     ]
 
 
-def test_what_was_short_can_still_be_seen() -> None:
-    """Inside the picture, also at its very end."""
+def test_short_times_are_visible() -> None:
+    """A short time has a bar of the least width, within the picture."""
     drawn = timeline((entry(0, "a"), entry(1e6, "b")), 1e6)
     assert drawn is not None
     assert drawn.bars[-1].width == LEAST_WIDTH
@@ -35,7 +35,7 @@ def test_what_was_short_can_still_be_seen() -> None:
 
 
 def test_many_leaders_share_a_row() -> None:
-    """The latest have their own."""
+    """The latest leaders have their own rows; the others share one."""
     drawn = timeline(tuple(entry(n, f"r{n:02}") for n in range(MOST_ROWS + 3)), 20)
     assert drawn is not None
     assert len(drawn.rows) == MOST_ROWS + 1
@@ -43,20 +43,20 @@ def test_many_leaders_share_a_row() -> None:
     assert [bar.row for bar in drawn.bars[:3]] == [MOST_ROWS] * 3
 
 
-def test_a_clock_that_was_set_back_draws_nothing_backwards() -> None:
-    """Wall times may go back: no width is below the least, and none begins outside."""
+def test_clock_that_was_set_back_does_not_reverse_bars() -> None:
+    """If wall times go back, no bar is narrower than the least width."""
     drawn = timeline((entry(100, "a"), entry(50, "b")), 10)
     assert drawn is not None
     assert all(bar.width >= LEAST_WIDTH for bar in drawn.bars)
 
 
-def test_without_history_there_is_no_picture() -> None:
-    """Nothing has been seen yet."""
+def test_no_picture_without_history() -> None:
+    """Without history there is no picture."""
     assert timeline((), 1.0) is None
 
 
-def test_the_picture_moves_in_steps_that_nobody_sees() -> None:
-    """At once while little has been seen; after days, every few minutes."""
+def test_picture_moves_in_small_steps() -> None:
+    """The picture moves at once while the history is short, and every few minutes after days."""
 
     def until(now: float) -> float:
         drawn = timeline((entry(0, "a"),), now)
@@ -68,8 +68,8 @@ def test_the_picture_moves_in_steps_that_nobody_sees() -> None:
     assert 172_800.0 - until(172_800.0) < 172_800.0 / 200
 
 
-def test_what_began_long_ago_does_not_squeeze_what_came_since() -> None:
-    """Seven days are drawn; when it began is still told."""
+def test_old_entry_does_not_compress_newer_ones() -> None:
+    """At most seven days are drawn; the start of an older entry is still given."""
     days = 86400.0
     drawn = timeline((entry(0, "a"), entry(99.5 * days, "b")), 100 * days)
     assert drawn is not None
