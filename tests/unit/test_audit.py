@@ -1,4 +1,4 @@
-"""An audit tells what is wrong, and does not pass over what it cannot know."""
+"""The audit reports what is wrong, and what it cannot know."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ VERSION = distribution("itsdangerous").version
 
 
 class Index:
-    """What a package index answers, by the end of the path; None: it is not reached."""
+    """A package index with these answers, by the end of the path; None is unreachable."""
 
     def __init__(self, answers: dict[str, Any] | None) -> None:
         self._answers = answers
 
     def get(self, url: str, **_: object) -> requests.Response:
-        """Answer as a session does."""
+        """Answer like a session."""
         if self._answers is None:
             raise requests.ConnectionError(url)
         found = self._answers.get(url.partition("/pypi/")[2])
@@ -35,7 +35,7 @@ class Index:
 
 
 def known(version: str, *advisories: dict[str, Any]) -> dict[str, Any]:
-    """Return what an index says of a version."""
+    """Return an index's answer for a version."""
     return {"info": {"version": version}, "vulnerabilities": advisories}
 
 
@@ -55,10 +55,8 @@ def known(version: str, *advisories: dict[str, Any]) -> dict[str, Any]:
         (None, "", "the index does not answer (ConnectionError)"),
     ],
 )
-def test_what_an_index_says_of_a_package(
-    answers: dict[str, Any] | None, wrong: str, unknown: str
-) -> None:
-    """Of its version; what is said of the newest counts for that alone."""
+def test_advisories_of_a_package(answers: dict[str, Any] | None, wrong: str, unknown: str) -> None:
+    """Advisories of the installed version count; those of the newest only count for that one."""
     audit = module("scripts/audit.py")
     if answers is not None:
         answers = {f"itsdangerous{end}/json": given for end, given in answers.items()}
@@ -78,8 +76,8 @@ def installed(tmp_path: Path) -> Distribution:
     return PathDistribution(tmp_path / f"itsdangerous-{VERSION}.dist-info")
 
 
-def test_a_changed_file_is_found(installed: Distribution) -> None:
-    """As is one that is missing; bytecode is not published."""
+def test_changed_file_is_found(installed: Distribution) -> None:
+    """Changed and missing files are found; bytecode is not published and does not count."""
     audit = module("scripts/audit.py")
     found = audit.Findings()
     assert audit.check_files(installed, found) > 5

@@ -1,4 +1,4 @@
-"""All documents: what they link to and name is there, and their commands can be run as written."""
+"""All documents: their links and names exist, and their commands are valid as written."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FOREIGN = {  # flags of Prometheus, docker and our own scripts that the pages na
 
 
 def commands(text: str) -> list[str]:
-    """Return the commands of this program in the examples for a shell or a terminal."""
+    """Return the commands of this program in the examples of a text."""
     examples = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     shown = "\n".join(example for kind, example in examples if kind in {"", "sh"})
     lines = re.sub(r" *\\\n *", " ", shown).splitlines()
@@ -51,14 +51,14 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("name", DOCUMENTS, ids=str)
-def test_links(name: Path) -> None:
-    """Each leads to a file, and to a heading in it."""
+def test_links_lead_to_files_and_headings(name: Path) -> None:
+    """Each link leads to an existing file, and to a heading in it."""
     assert links.broken(CHECKOUT / name) == []
 
 
 @pytest.mark.parametrize(("place", "command"), COMMANDS)
-def test_commands(place: str, command: str) -> None:
-    """Each is taken as it is written."""
+def test_commands_are_valid(place: str, command: str) -> None:
+    """Each command is accepted as it is written."""
     words = shlex.split(command)[1:]
     if words[0] in {"status", "step-down"}:
         read_arguments(words, {})
@@ -67,27 +67,27 @@ def test_commands(place: str, command: str) -> None:
 
 
 def test_commands_were_found() -> None:
-    """They are where these tests look for them."""
+    """The search of these tests finds the commands."""
     assert len({place for place, _ in COMMANDS}) >= 5
     assert len(COMMANDS) >= 19
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
-def test_flags(page: Path) -> None:
-    """Each that is named is one of ours, but for those of other programs."""
+def test_named_flags_exist(page: Path) -> None:
+    """Each flag that a page names is one of ours, or a known one of another program."""
     named = set(re.findall(r"`--([a-z][a-z-]*)(?=[=` ])", (CHECKOUT / page).read_text()))
     assert named <= {*BY_NAME, *FLAGS_OF_COMMANDS, *FOREIGN}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
-def test_scripts(page: Path) -> None:
-    """Each that is named is there."""
+def test_named_scripts_exist(page: Path) -> None:
+    """Each script that a page names exists."""
     for name in re.findall(r"\bscripts/([a-z0-9-]+)", (CHECKOUT / page).read_text()):
         assert (CHECKOUT / "scripts" / name).exists(), name
 
 
-def test_the_architecture_has_every_folder() -> None:
-    """Its table names each folder of the program, in the order of the layers."""
+def test_architecture_has_every_folder() -> None:
+    """The table of the architecture page has each folder, in the order of the layers."""
     page = (CHECKOUT / "wrapper/docs/architecture.md").read_text(encoding="utf-8")
     part = page.split("\n## Folders\n", 1)[1].split("\n## ", 1)[0]
     rows = re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE)

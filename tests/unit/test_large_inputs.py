@@ -1,7 +1,7 @@
 """Inputs whose cost must not grow with the square of their size.
 
-The limit is no measure of speed: it lies ten times above what each takes, and far below what it
-takes where each part is looked at once for every other.
+The limit is no measure of speed: it is ten times what each takes, and far below what it takes if
+each part is compared with every other.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def patched(jobs: int) -> None:
 
 
 def unset(variables: int) -> None:
-    """Look for variables that are not set, all on one line."""
+    """Search for variables that are not set, all on one line."""
     problems = Problems()
     text = b"".join(b"$(A%d) " % number for number in range(variables))
     envsubst.note_unset(text, "x", {}, problems)
@@ -40,7 +40,7 @@ def unset(variables: int) -> None:
 
 
 def named(entries: int) -> None:
-    """Lead entries of remote_write that are all alike through the gate."""
+    """Render equal entries of ``remote_write`` with the gate."""
     override = b"remote_write:\n" + b"- {url: 'http://r/'}\n" * entries
     with pytest.raises(ConfigurationError):
         WholeFile(GateSettings("http://g", "/o")).render(
@@ -49,7 +49,7 @@ def named(entries: int) -> None:
 
 
 def questioned(names: int) -> None:
-    """Show a regex of many names, each with an optional ending: a question mark begins no URL's.
+    """Redact a regex of many names with optional endings, whose question marks begin no query.
 
     While Python matches a pattern no other thread runs, not even those that renew the lease.
     """
@@ -58,7 +58,7 @@ def questioned(names: int) -> None:
 
 
 def spaced(spaces: int) -> None:
-    """Read an answer's field with many spaces, beside one that is folded."""
+    """Read a response's field with many spaces, beside one that is folded."""
     wide = b"b%bc" % (b" " * spaces)
     head = response_head(b"HTTP/1.1 200 OK\r\nA: %b\r\nD: e \r\n f\r\n\r\n" % wide)
     assert head is not None
@@ -66,7 +66,7 @@ def spaced(spaces: int) -> None:
 
 
 def dashed(words: int) -> None:
-    """Render a text of many dashes on one line, each of which could look like a document's end."""
+    """Render a line with many dashes, each of which could be the end of a document."""
     base = b"scrape_configs:\n- job_name: '%b'\n" % (b"--- " * words)
     content = WholeFile().render(Source("p.yml", base), []).renderings.follower.content
     assert content == base
@@ -83,8 +83,8 @@ def dashed(words: int) -> None:
         pytest.param(dashed, 250_000, id="dashes"),
     ],
 )
-def test_no_part_is_looked_at_once_for_every_other(read: Callable[[int], None], size: int) -> None:
-    """Twice as many take twice as long, not four times."""
+def test_cost_is_not_quadratic(read: Callable[[int], None], size: int) -> None:
+    """The cost of each kind of input is proportional to its size, not to its square."""
     began = time.thread_time()
     read(size)
     assert time.thread_time() - began < LIMIT_S

@@ -1,4 +1,4 @@
-"""The import layers hold, and the check that says so can fail."""
+"""The import layers are kept, and their check can fail."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 from tests import layers
 
 
-def test_the_package_keeps_its_layers(capsys: pytest.CaptureFixture[str]) -> None:
-    """No module of the package imports from a folder that comes later."""
+def test_package_keeps_its_layers(capsys: pytest.CaptureFixture[str]) -> None:
+    """No module of the package imports from a later folder."""
     assert layers.main() == 0, capsys.readouterr().out
 
 
@@ -30,8 +30,8 @@ def test_the_package_keeps_its_layers(capsys: pytest.CaptureFixture[str]) -> Non
         ("wrapper.options.usage", '"""Help; pure."""\nfrom os import environ', "is pure"),
     ],
 )
-def test_a_forbidden_import_is_named(module: str, text: str, complaint: str) -> None:
-    """Each kind of forbidden import gives one sentence with the place and both sides."""
+def test_forbidden_import_is_named(module: str, text: str, complaint: str) -> None:
+    """Each kind of forbidden import leads to one sentence with its place and both modules."""
     (found,) = layers.violations({module: text})
     assert complaint in found
 
@@ -46,19 +46,19 @@ def test_a_forbidden_import_is_named(module: str, text: str, complaint: str) -> 
         ("wrapper.__main__", "from wrapper.commands import check"),
     ],
 )
-def test_an_allowed_import_passes(module: str, text: str) -> None:
-    """What the order of folders allows gives no complaint."""
+def test_allowed_import_is_accepted(module: str, text: str) -> None:
+    """Imports in the order of the folders are accepted."""
     assert list(layers.violations({module: text})) == []
 
 
-def test_a_folder_without_a_place_is_refused() -> None:
+def test_folder_without_a_place_is_refused() -> None:
     """A folder that ORDER does not name fails the check, whatever it imports."""
     with pytest.raises(ValueError, match="not in tuple"):
         list(layers.violations({"wrapper.helpers.x": "import wrapper.base.files"}))
 
 
-def test_a_pure_module_imports_only_pure_ones() -> None:
-    """What decides cannot reach a clock by way of another module."""
+def test_pure_module_imports_only_pure_ones() -> None:
+    """A pure module cannot reach a clock through another module."""
     plan = '"""The decision; pure."""\nfrom wrapper.base import backoff, clock'
     sources = {
         "wrapper.supervision.plan": plan,
@@ -71,12 +71,12 @@ def test_a_pure_module_imports_only_pure_ones() -> None:
     )
 
 
-def test_unit_tests_lie_as_the_modules_do() -> None:
-    """Whoever looks for the tests of a module finds them under its folder and name."""
+def test_unit_tests_have_the_folders_and_names_of_modules() -> None:
+    """Each file of unit tests has the folder and the name of its module."""
     folders = (layers.ROOT / "tests/unit").glob("*/test_*.py")
     named = {(path.parent.name, path.stem.removeprefix("test_")) for path in folders}
     modules = {(path.parent.name, path.stem) for path in (layers.ROOT / "wrapper").glob("*/*.py")}
-    # The checks of the soak have tests too; so has what they read, which other tests use as well.
+    # The checks of the soak have tests too, and so has the module that they and other tests use.
     checks = {
         path.stem.removeprefix("check_") for path in (layers.ROOT / "tests/soak").glob("*.py")
     }

@@ -1,4 +1,4 @@
-"""The page for Promgen's users: what it says of this program is so."""
+"""The page for users of Promgen: what it states about this program is true."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ NEEDED = ["--targets-url=http://promgen/api/v1/targets=/t.json", "--", "promethe
 
 
 @pytest.mark.parametrize(("name", "value"), VARIABLES)
-def test_variables(name: str, value: str) -> None:
-    """Each is one of ours, and its value is taken."""
+def test_variables_are_valid(name: str, value: str) -> None:
+    """Each variable is one of ours, and its value is accepted."""
     settings = load([*NEEDED, "--config.file=p.yml"], {name: value}, hostname="h", incarnation="r")
     assert unknown_variables({name: value}) == ()
     assert settings.targets.broker == value
 
 
-def test_something_was_found() -> None:
-    """The examples are where these tests look for them."""
+def test_examples_were_found() -> None:
+    """The search of these tests finds the examples."""
     assert len(VARIABLES) == 2
 
 
-def test_flags_and_metrics() -> None:
-    """Those that the text names exist."""
+def test_named_flags_and_metrics_exist() -> None:
+    """Each flag and metric that the page names exists."""
     flags = set(re.findall(r"--((?:targets|notify|config-check)[a-z-]*)", PAGE))
     assert flags <= set(BY_NAME)
     metrics = set(re.findall(r"prometheus_elector_\w*[a-z]\b", PAGE))
@@ -47,15 +47,15 @@ def test_flags_and_metrics() -> None:
     assert metrics <= set(METRICS)
 
 
-def test_the_token() -> None:
-    """The file is one of ours, and says what Promgen wants: Authorization: Token …."""
+def test_example_of_the_token_is_valid() -> None:
+    """The file is valid, and gives Promgen's form of a token: ``Authorization: Token …``."""
     [example] = re.findall(r"^```yaml\n(authorization:.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
     config = read_http_config(Source("promgen-http.yml", example.encode(), "/etc/prometheus"))
     assert config.credentials == Token("Token", Text(path="/etc/prometheus/promgen.token"))
 
 
-def test_the_token_as_a_header() -> None:
-    """The refusal on the page is the one that is given."""
+def test_message_about_a_token_as_a_header_is_current() -> None:
+    """The message on the page is the one that the program gives."""
     text = 'http_headers: {Authorization: {values: ["Token x"]}}'
     with pytest.raises(ConfigurationError) as caught:
         read_http_config(Source("promgen-http.yml", text.encode(), "/etc/prometheus"))
@@ -63,15 +63,18 @@ def test_the_token_as_a_header() -> None:
     assert f"\n{said}\n" in PAGE
 
 
-def test_refused_answers() -> None:
-    """The reasons on the page are those that are given."""
+def test_messages_about_refused_answers_are_current() -> None:
+    """The messages on the page are those that the program gives."""
     asked = "http://promgen/rest/service/shop/targets"
     assert redirect_refused(asked, "/rest/service/shop/targets/") in PAGE
     assert status_refused(asked, 400, "Bad Request") in PAGE
 
 
-def test_the_charts_values_name_rules_by_a_pattern() -> None:
-    """As the page says: promtool refuses a name of its own before the first fetch."""
+def test_chart_values_name_rules_by_a_pattern() -> None:
+    """The chart's values name rules by a pattern.
+
+    promtool refuses a plain name before the first fetch, as the page states.
+    """
     values = yaml.safe_load((CHECKOUT / "k8s/values/promgen.yaml").read_text(encoding="utf-8"))
     configuration = yaml.safe_load(values["config"]["text"])
     assert [name for name in configuration["follower"]["rule_files"] if "*" not in name] == []

@@ -1,4 +1,4 @@
-"""The reference page against the code: nothing missing, nothing that is not there."""
+"""The reference page has everything that is in the code, and nothing else."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ def rows(heading: str) -> Iterator[list[str]]:
             yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
 
 
-def test_its_tables_are_made_from_the_code() -> None:
-    """scripts/render-reference changes nothing."""
+def test_tables_are_made_from_the_code() -> None:
+    """``scripts/render-reference`` changes nothing."""
     argv = [sys.executable, str(CHECKOUT / "scripts/reference.py")]
     made = subprocess.run(argv, input=PAGE, capture_output=True, text=True, check=False)
     assert made.stderr == ""
     assert made.stdout == PAGE, "run scripts/render-reference"
 
 
-def test_it_has_every_flag_and_metric_once() -> None:
-    """The script has left none out: it is not asked here."""
+def test_every_flag_and_metric_has_one_row() -> None:
+    """Each flag and metric has one row, which is checked without the script."""
     flags = [cells[0].partition("<br>")[0] for cells in rows("Flags") if cells[0].startswith("`--")]
     assert sorted(flags) == sorted(f"`--{flag.name}`" for flag in FLAGS)
     metrics = [cells[0].strip("`") for cells in rows("Metrics")]
     assert sorted(metrics) == sorted(METRICS)
 
 
-def test_it_has_every_endpoint() -> None:
-    """All that is routed has a row, and there is no other row."""
+def test_every_endpoint_has_a_row() -> None:
+    """Each route has a row, and there are no other rows."""
     snapshots = SnapshotWriter()
     try:
         app = make_app(
@@ -76,7 +76,7 @@ def test_it_has_every_endpoint() -> None:
         ("`proxy_requests_total`, `target`", set(TARGETS)),
     ],
 )
-def test_it_has_the_values_of_labels(label: str, values: set[str]) -> None:
-    """Those that a label can have, and no other."""
+def test_values_of_labels_are_complete(label: str, values: set[str]) -> None:
+    """The page lists the values that a label can have, and no others."""
     [line] = [each for each in PAGE.splitlines() if each.startswith(f"- {label}: ")]
     assert set(re.findall(r"`([a-z_-]+)`", line.partition(": ")[2])) == values

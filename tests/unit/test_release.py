@@ -1,4 +1,4 @@
-"""The files of a release: the same bytes each time, small libraries, licences that are allowed."""
+"""The files of a release: reproducible packages, small libraries, allowed licences."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SOURCES = (
 
 
 def module(path: str) -> ModuleType:
-    """Return a command's module."""
+    """Return the module of a script."""
     spec = importlib.util.spec_from_file_location(Path(path).stem, CHECKOUT / path)
     assert spec is not None
     assert spec.loader is not None
@@ -37,7 +37,7 @@ def module(path: str) -> ModuleType:
 
 
 def made_packages(folder: Path) -> dict[str, str]:
-    """Make wheel and sdist of a copy of the sources, and return their hashes by name."""
+    """Make wheel and sdist from a copy of the sources, and return their hashes by name."""
     copy, output = folder / "sources", folder / "output"
     ignored = shutil.ignore_patterns("__pycache__", "docs")
     shutil.copytree(
@@ -54,15 +54,15 @@ def made_packages(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in output.iterdir()}
 
 
-def test_packages_have_the_same_bytes_wherever_and_whenever_they_are_made(tmp_path: Path) -> None:
-    """Neither the folder, nor the time of a file or of the build, stands in them."""
+def test_packages_are_reproducible(tmp_path: Path) -> None:
+    """The packages do not depend on the folder, or on the time of a file or of the build."""
     first = made_packages(tmp_path / "one")
     assert sorted(Path(name).suffix for name in first) == [".gz", ".whl"]
     assert made_packages(tmp_path / "two" / "another folder") == first
 
 
-def test_a_library_without_symbols_is_loaded(tmp_path: Path) -> None:
-    """What the loader needs is still there; what is no library stays as it is."""
+def test_library_without_symbols_can_be_loaded(tmp_path: Path) -> None:
+    """A library without symbols can be loaded; other files are unchanged."""
     without_symbols = module("images/slim.py").without_symbols
     whole = Path(str(importlib.import_module("yaml._yaml").__file__))
     content = whole.read_bytes()
@@ -81,7 +81,7 @@ def test_a_library_without_symbols_is_loaded(tmp_path: Path) -> None:
 
 
 def test_licences_of_the_image_are_allowed() -> None:
-    """A package with another licence is found before a release is made."""
+    """Each package of the image has an allowed licence."""
     contents = module("scripts/contents.py")
     lock = (CHECKOUT / "images/requirements.txt").read_text()
     names = re.findall(r"^([a-z0-9-]+)==\S+ \\$", lock, re.MULTILINE)
@@ -102,13 +102,13 @@ def test_licences_of_the_image_are_allowed() -> None:
         ("", "some 1: no licence is named"),
     ],
 )
-def test_a_licence_that_is_not_allowed_is_named(licence: str, problem: str) -> None:
-    """Each part of an expression counts."""
+def test_forbidden_licence_is_reported(licence: str, problem: str) -> None:
+    """Each part of a licence expression is checked."""
     assert module("scripts/contents.py").Part("pypi", "some", "1", licence).problem == problem
 
 
 def image(path: Path, container: str) -> Path:
-    """Write a docker-archive as podman does, by a container of this name."""
+    """Write a docker-archive as podman does in a container of this name."""
     config = {
         "container": container,
         "container_config": {"Hostname": container},
@@ -130,9 +130,7 @@ def image(path: Path, container: str) -> Path:
     return path
 
 
-def test_an_image_does_not_tell_which_build_made_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_image_archive_is_reproducible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two builds of the same layers give the same bytes; layers and settings stay."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     outputs = [tmp_path / f"{name}.tar.gz" for name in ("one", "two")]

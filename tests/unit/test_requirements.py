@@ -1,4 +1,4 @@
-"""What setup.cfg says of libraries is what the lock files hold for the tests."""
+"""The bounds of libraries in setup.cfg and the lock files agree."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CHECKOUT = Path(__file__).parent.parent.parent
 
 
 def needed() -> dict[str, str]:
-    """Return the lower bound of each library that runs with the program, by its name."""
+    """Return the lower bound of each library that the program needs, by its name."""
     setup = configparser.ConfigParser()
     setup.read(CHECKOUT / "setup.cfg")
     lines = [setup["options"]["install_requires"], setup["options.extras_require"]["promgen"]]
@@ -24,20 +24,20 @@ def needed() -> dict[str, str]:
 
 
 def locked(path: str) -> dict[str, str]:
-    """Return the versions of a lock file by the packages' names."""
+    """Return the versions of a lock file by the names of the packages."""
     return dict(re.findall(r"^([a-z0-9-]+)==([^ ]+)", (CHECKOUT / path).read_text(), re.MULTILINE))
 
 
-def test_the_oldest_that_is_allowed_is_the_oldest_that_is_tested() -> None:
-    """No lower bound is a guess."""
+def test_lower_bounds_are_tested() -> None:
+    """Each lower bound of setup.cfg is the version of the lock file for the oldest libraries."""
     oldest = locked("tests/requirements-oldest.txt")
     assert len(needed()) > 10
     assert {name: oldest[name] for name in needed()} == needed()
 
 
 @pytest.mark.parametrize("path", ["tests/requirements.txt", "images/requirements.txt"])
-def test_the_lock_files_keep_the_bounds(path: str) -> None:
-    """Tests and image take what setup.cfg allows."""
+def test_lock_files_keep_the_bounds(path: str) -> None:
+    """The lock files for tests and image have versions that setup.cfg allows."""
 
     def numbers(version: str) -> list[int]:
         return [int(number) for number in re.findall(r"\d+", version)]
@@ -48,7 +48,7 @@ def test_the_lock_files_keep_the_bounds(path: str) -> None:
 
 
 def installations() -> dict[str, str]:
-    """Return each command that installs Python packages, by its file and number in it."""
+    """Return each command that installs Python packages, by its file and number."""
     found: dict[str, str] = {}
     for path in [
         *CHECKOUT.glob("scripts/*"),
@@ -63,7 +63,10 @@ def installations() -> dict[str, str]:
 
 
 def test_every_installation_is_locked() -> None:
-    """By hashes, or by versions in the findings; the project itself brings nothing along."""
+    """Each installation is locked by hashes, in the findings by versions.
+
+    The installation of the project itself has no dependencies.
+    """
     hashes = r"--require-hashes -r|--no-deps --editable \."
     versions = r'==[0-9]|install --dry-run|--no-deps -r "\$folder'  # the last: a list in the script
     found = installations()

@@ -1,4 +1,4 @@
-"""The tables of Prometheus' fields hold all that any of the versions has that people use.
+"""The tables of Prometheus' fields are complete for each tested version.
 
 A field that is new in a version makes one of these tests fail until it has its place here.
 """
@@ -28,9 +28,9 @@ from wrapper.documents.yaml_fields import FieldReader
 MARKER = "hunter2-marker"
 WRITE = "remote_write/[]/"
 NO_FILES = {"metrics_path", "path_prefix"}
-# Which part of the program has a field of an entry of remote_write that goes through the gate.
+# The part of the program that handles a field of a ``remote_write`` entry with the gate.
 GATES = {*FIELDS, "name", "remote_timeout", "url"}
-APART = {"sigv4"}  # the entry does not go through the gate
+APART = {"sigv4"}  # the entry bypasses the gate
 WITHOUT_EFFECT = {"round_robin_dns"}  # Prometheus resolves the gate's address instead
 PROMETHEUS = {
     *("authorization", "azuread", "basic_auth", "bearer_token", "bearer_token_file", "google_iam"),
@@ -41,7 +41,7 @@ PROMETHEUS = {
 
 
 def configuration(place: str, value: Any) -> Any:
-    """Return a configuration with a value in a place."""
+    """Return a configuration with a value in this place."""
     return nested(tuple(place.split("/")), value)
 
 
@@ -51,14 +51,14 @@ def places(table: Any) -> set[str]:
 
 
 def root(content: Any) -> MappingNode:
-    """Return a configuration's node."""
+    """Return the root of a configuration."""
     node = compose(yaml.safe_dump(content))
     assert isinstance(node, MappingNode)
     return node
 
 
 def of_remote_write() -> set[str]:
-    """Return the names of the fields of an entry."""
+    """Return the names of the fields of a ``remote_write`` entry."""
     below = (place for place in schema().places() if place.startswith(WRITE))
     return {place.split("/")[2] for place in below}
 
@@ -66,13 +66,13 @@ def of_remote_write() -> set[str]:
 # --- paths ----------------------------------------------------------------------------------------
 
 
-def test_the_paths_are_those_that_prometheus_resolves() -> None:
-    """All of them, and no others."""
+def test_paths_are_those_that_prometheus_resolves() -> None:
+    """The table of paths has exactly the places that Prometheus resolves."""
     assert places(PATHS) == schema().places("path")
 
 
-def test_all_other_files_of_clients_are_known() -> None:
-    """Prometheus does not resolve them; those of service discovery are not looked for."""
+def test_other_files_of_clients_are_known() -> None:
+    """The files of clients that Prometheus does not resolve are known, except in discovery."""
     named = {
         place
         for place in schema().places("text") - schema().places("path")
@@ -84,8 +84,8 @@ def test_all_other_files_of_clients_are_known() -> None:
 # --- secrets --------------------------------------------------------------------------------------
 
 
-def test_what_prometheus_hides_is_hidden() -> None:
-    """In each place, in whichever version."""
+def test_values_that_prometheus_hides_are_hidden() -> None:
+    """Each value that any version of Prometheus hides is hidden."""
     shown = [
         place
         for place in schema().places("secret")
@@ -94,8 +94,8 @@ def test_what_prometheus_hides_is_hidden() -> None:
     assert shown == []
 
 
-def test_the_table_of_secrets_has_nothing_beyond_reason() -> None:
-    """What Prometheus does not hide is hidden since it may be a secret, or is a client's."""
+def test_other_hidden_values_have_a_reason() -> None:
+    """A value that Prometheus shows is hidden only if it may be a secret, or is a client's."""
     clients = {place.removeprefix("remote_read/[]/") for place in schema().places("secret")}
     beyond = re.compile(
         r"(http_headers/\*/values/\[\]|/headers/\*|oauth2/endpoint_params/\*|/params/key/\[\])$"
@@ -109,8 +109,8 @@ def test_the_table_of_secrets_has_nothing_beyond_reason() -> None:
     assert unexplained == set()
 
 
-def test_no_credentials_of_a_url_are_shown() -> None:
-    """Neither a password nor a token, in whichever field somebody writes a URL."""
+def test_credentials_in_urls_are_hidden() -> None:
+    """Passwords and tokens in URLs are hidden in each field."""
     url = f"http://user:{MARKER}@host/path?token={MARKER}"
     shown = [
         place
@@ -125,7 +125,7 @@ def test_no_credentials_of_a_url_are_shown() -> None:
 
 @pytest.mark.parametrize("name", LISTS)
 def test_entries_are_duplicates_if_prometheus_shows_them_alike(name: str) -> None:
-    """It compares what it shows: so those that differ in one hidden value, and no others."""
+    """Entries that differ only in one hidden value are duplicates, as Prometheus compares them."""
     wrong = []
     secrets = schema().places("secret")
     for place in schema().places("secret", "text", "path"):
@@ -142,10 +142,10 @@ def test_entries_are_duplicates_if_prometheus_shows_them_alike(name: str) -> Non
     ("one", "other", "is_duplicate"),
     [("http://u:x@h/", "http://u:y@h/", True), ("http://h/?a=x", "http://h/?a=y", False)],
 )
-def test_entries_are_duplicates_if_their_urls_are_shown_alike(
+def test_entries_with_equally_shown_urls_are_duplicates(
     one: str, other: str, is_duplicate: bool
 ) -> None:
-    """In each field that is a URL to Prometheus."""
+    """This holds for each field that is a URL for Prometheus."""
     urls = {place for place in schema().places("url") if place.startswith(LISTS)}
     assert urls
     for place in urls:
@@ -156,15 +156,15 @@ def test_entries_are_duplicates_if_their_urls_are_shown_alike(
         assert bool(problems) is is_duplicate, place
 
 
-def test_each_field_of_remote_write_is_the_gates_or_prometheus_own() -> None:
-    """A new one has to be looked at: it may concern the connection to the receiver."""
+def test_each_field_of_remote_write_is_classified() -> None:
+    """A new field fails this test: it may concern the connection to the receiver."""
     kinds = (GATES, APART, WITHOUT_EFFECT, PROMETHEUS)
     assert sum(map(len, kinds)) == len(set().union(*kinds))
     assert of_remote_write() == set().union(*kinds)
 
 
-def test_the_gate_knows_each_field_of_its_connections() -> None:
-    """It honours it, or refuses it with a reason; none is unknown to it."""
+def test_gate_knows_each_connection_field() -> None:
+    """The gate uses each connection field, or refuses it with a reason."""
     unknown = []
     for place in schema().places():
         if place.startswith(WRITE) and place.split("/")[2] in FIELDS:
@@ -175,8 +175,8 @@ def test_the_gate_knows_each_field_of_its_connections() -> None:
     assert unknown == []
 
 
-def test_no_url_of_remote_write_is_left_to_a_check() -> None:
-    """A Prometheus that is started for a check sends to none of them."""
+def test_check_replaces_each_url_of_remote_write() -> None:
+    """A Prometheus that is started for a check sends to none of the URLs."""
     for place in schema().places():
         if place.startswith(WRITE) and place.endswith("url"):
             content = yaml.safe_dump(configuration(place, "http://receiver/")).encode()

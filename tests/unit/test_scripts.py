@@ -1,4 +1,4 @@
-"""The scripts, in a checkout of their own, on a machine that lacks something."""
+"""The scripts, in a checkout of their own, on a machine where something is missing."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ SCRIPTS = Path(__file__).parent.parent.parent / "scripts"
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Copy the scripts; their virtual environment is never made."""
+    """Copy the scripts; their virtual environment does not exist."""
     shutil.copytree(SCRIPTS, tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "scripts/setup").write_text("#!/bin/sh\n")
     return tmp_path
 
 
 def run(checkout: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a script, by its relative path, with further variables."""
+    """Run a script by its relative path, with these variables."""
     return subprocess.run(
         command,
         cwd=checkout,
@@ -34,7 +34,7 @@ def run(checkout: Path, *command: str, **environment: str) -> subprocess.Complet
 
 
 def executable(path: Path, text: str) -> str:
-    """Write a program of sh; return its path."""
+    """Write an executable shell script; return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
@@ -44,8 +44,8 @@ def executable(path: Path, text: str) -> str:
 @pytest.mark.parametrize(
     ("command", "variable"), [("scripts/run", "PROMETHEUS"), ("scripts/render-k8s", "HELM")]
 )
-def test_ends_where_a_program_is_missing(checkout: Path, command: str, variable: str) -> None:
-    """The cure is the only thing that is said."""
+def test_missing_program_ends_the_script(checkout: Path, command: str, variable: str) -> None:
+    """If a program is missing, the script prints only the remedy."""
     done = run(checkout, command, **{variable: "/missing"})
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
@@ -63,7 +63,7 @@ def test_ends_where_a_program_is_missing(checkout: Path, command: str, variable:
     ],
 )
 def test_help_builds_no_program(checkout: Path, command: tuple[str, ...], program: str) -> None:
-    """It says what takes so long."""
+    """``--help`` works without building programs, which takes long."""
     (checkout / "tests/bench").mkdir(parents=True)
     (checkout / "tests/bench/budget.py").touch()
     executable(checkout / "programs/venv/bin/python", 'echo "$@"')
@@ -73,8 +73,8 @@ def test_help_builds_no_program(checkout: Path, command: tuple[str, ...], progra
     assert done.stdout.startswith(f"{program} ")
 
 
-def test_the_lock_files_need_uv(checkout: Path) -> None:
-    """It is part of the virtual environment."""
+def test_lock_needs_uv(checkout: Path) -> None:
+    """``scripts/lock`` needs uv, which is part of the virtual environment."""
     done = run(checkout, "scripts/lock", UV="")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
@@ -82,14 +82,14 @@ def test_the_lock_files_need_uv(checkout: Path) -> None:
     )
 
 
-def test_an_exported_cdpath_changes_nothing(checkout: Path) -> None:
-    """With it, bash's cd prints the folder, and what real-parts prints is evaluated."""
+def test_exported_cdpath_has_no_effect(checkout: Path) -> None:
+    """CDPATH makes bash's cd print the folder; the evaluated output must not contain it."""
     done = run(checkout, "scripts/real-parts", "prometheus", PROMETHEUS="/bin/sh", CDPATH=".:/")
     assert done.stdout == "PROMETHEUS=/bin/sh\n"
 
 
 def commit(checkout: Path) -> None:
-    """Commit the scripts, and the files that have the version."""
+    """Commit the scripts, and the files that contain the version."""
     for name, line in {
         ".gitignore": "/programs/\n/dist/",
         "setup.cfg": "version = 1.2.3",
@@ -111,8 +111,8 @@ def commit(checkout: Path) -> None:
         ("scripts/release", "base images and containers need root: run this as root"),
     ],
 )
-def test_that_it_needs_root_is_said_first(checkout: Path, command: str, problem: str) -> None:
-    """Not after the minutes that building the programs takes."""
+def test_missing_root_is_reported_first(checkout: Path, command: str, problem: str) -> None:
+    """A script that needs root fails before it builds programs for minutes."""
     commit(checkout)
     executable(checkout / "programs/id", "echo 1000")
     executable(checkout / "programs/go", "exit 1")
@@ -122,8 +122,8 @@ def test_that_it_needs_root_is_said_first(checkout: Path, command: str, problem:
     assert done.stderr == f"{Path(command).name}: {problem}\n"
 
 
-def test_a_release_that_failed_leaves_nothing_in_the_way(checkout: Path) -> None:
-    """Its files become the release when all are made; the next attempt makes it."""
+def test_failed_release_can_be_repeated(checkout: Path) -> None:
+    """A failed release leaves no files, so that the next attempt succeeds."""
     commit(checkout)
     programs = checkout / "programs"
     executable(programs / "venv/bin/python", 'touch "$3/prometheus_elector-1.2.3.whl"')

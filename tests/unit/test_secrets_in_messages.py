@@ -1,4 +1,4 @@
-"""No message repeats a value of the configuration, or of another file: any may be a secret."""
+"""No message contains a value of a configuration or another file: any may be a secret."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ JOBS = f"scrape_configs: [{{job_name: {M}}}, {{job_name: {M}}}]\n"
 
 
 def said(follower: str | bytes, leader: str | bytes | None = None) -> str:
-    """Return all that is wrong with a file of both sections, or with a whole one and overrides."""
+    """Return the problems of a file with both sections, or of a whole one with overrides."""
     first = Source("f.yml", follower.encode() if isinstance(follower, str) else follower)
     try:
         if leader is None:
@@ -80,8 +80,8 @@ def said(follower: str | bytes, leader: str | bytes | None = None) -> str:
         f"follower: {{}} # {M}\x01\n",
     ],
 )
-def test_a_file_of_both_sections(content: str) -> None:
-    """Each way to be wrong is said, and none with a value."""
+def test_problems_of_a_file_with_both_sections_have_no_value(content: str) -> None:
+    """Each mistake is reported, and no message has a value."""
     assert said(content)
     assert M not in said(content)
 
@@ -104,8 +104,8 @@ def test_a_file_of_both_sections(content: str) -> None:
         f"remote_writes: [{{url: {M}}}]",
     ],
 )
-def test_overrides(override: str) -> None:
-    """Likewise for what overrides may get wrong."""
+def test_problems_of_overrides_have_no_value(override: str) -> None:
+    """Each mistake of an override is reported, and no message has a value."""
     assert said(JOBS + f"password: {M}\n", override)
     assert M not in said(JOBS + f"password: {M}\n", override)
 
@@ -129,8 +129,8 @@ def test_overrides(override: str) -> None:
         M,
     ],
 )
-def test_entries_that_go_to_the_gate(entry: str) -> None:
-    """What is wrong with them, or defeats the gate."""
+def test_problems_of_gate_entries_have_no_value(entry: str) -> None:
+    """Each problem or note of an entry with the gate is reported, without a value."""
     gate = GateSettings("http://127.0.0.1:9096", "/out")
     override = Source("l.yml", f"remote_write: [{entry}]".encode())
     try:
@@ -143,8 +143,8 @@ def test_entries_that_go_to_the_gate(entry: str) -> None:
 
 
 @pytest.mark.parametrize("cut", [b"\xff", b"\x00", b"\x07", b"\xed\xa0\x80"])
-def test_what_is_no_text(cut: bytes) -> None:
-    """Neither is what stands around a byte that cannot be read."""
+def test_problems_of_unreadable_bytes_have_no_value(cut: bytes) -> None:
+    """The text around an unreadable byte is not shown."""
     content = f"follower: {{password: {M}".encode() + cut + f"{M}}}".encode()
     assert said(content)
     assert M not in said(content)
@@ -170,14 +170,14 @@ _NOISE = [*"\"'{}[],:#&*!|>%@`-?\n\t \\", "\x00", "\x85", "- ", ": ", "<<: ", "-
 
 
 @given(place=st.integers(0, len(DOCUMENT)), noise=st.sampled_from(_NOISE), is_cut=st.booleans())
-def test_a_slip_anywhere(place: int, noise: str, *, is_cut: bool) -> None:
-    """A character too many, or the rest missing: whatever comes of it repeats no value."""
+def test_any_slip_shows_no_value(place: int, noise: str, *, is_cut: bool) -> None:
+    """With any character inserted, or the rest missing, no message has a value."""
     rest = "" if is_cut else DOCUMENT[place:]
     assert M not in said(DOCUMENT[:place] + noise + rest)
 
 
-def test_variables(tmp_path: Path) -> None:
-    """Those that are set are not shown beside those that are not, nor what they break."""
+def test_problems_of_variables_have_no_value(tmp_path: Path) -> None:
+    """The values of variables are not shown, also if they break the YAML."""
     config = tmp_path / "c.yml"
     environ = {b"PASSWORD": f"[{M}\n  : *{M}".encode()}
     for content in ("a: $(NONE)\nb: $(PASSWORD)\n", "a: $(PASSWORD)\n", "$(PASSWORD): $(NONE)"):
@@ -188,8 +188,8 @@ def test_variables(tmp_path: Path) -> None:
         assert M not in str(raised.value)
 
 
-def test_what_cannot_be_unpacked(tmp_path: Path) -> None:
-    """Packed or not, a file that cannot be read is not quoted."""
+def test_problems_of_unpacking_have_no_value(tmp_path: Path) -> None:
+    """The content of a file that cannot be unpacked is not shown."""
     config = tmp_path / "c.yml"
     for content in (b"\x1f\x8b" + M.encode(), b"\x1f\x8b\x08" + M.encode() * 9, M.encode()):
         config.write_bytes(content)
@@ -198,7 +198,7 @@ def test_what_cannot_be_unpacked(tmp_path: Path) -> None:
         assert M not in str(raised.value)
 
 
-# --- the other files that have secrets ----------------------------------------------------------
+# --- other files with secrets ---------------------------------------------------------------------
 
 KUBECONFIG = f"""\
 current-context: test
@@ -238,7 +238,7 @@ FILES: dict[str, tuple[str, Callable[[str], str]]] = {
     "HTTP client": (HTTP_CONFIG, lambda file: "; ".join(opened("--flag", file)[1])),
     "web": (WEB_CONFIG, _of_web),
 }
-# What YAML takes for something else than a text, if it is not quoted.
+# Values that YAML does not read as text if they are not quoted.
 NO_TEXTS = (f"!{M}", f"*{M}", f"&{M}! y", f"!x!{M} y", f"!<{M} y", f"!!int {M}", f"!!bool {M}",
             f"!!timestamp {M}", f"!!binary {M}é", f"|{M}", f"@{M}", f"[{M}", f"a: {M}",
             f'"\\q{M}"', f"{M}: {{<<: {M}}}", f"{{[{M}]: 1}}", f"{M}\x01")  # fmt: skip
@@ -246,10 +246,10 @@ NO_TEXTS = (f"!{M}", f"*{M}", f"&{M}! y", f"!x!{M} y", f"!<{M} y", f"!!int {M}",
 
 @pytest.mark.parametrize("kind", FILES)
 @pytest.mark.parametrize("value", NO_TEXTS)
-def test_a_password_that_yaml_takes_for_another_thing(
+def test_password_that_yaml_reads_as_another_type_is_not_shown(
     tmp_path: Path, kind: str, value: str
 ) -> None:
-    """A password may begin like an alias or a tag: it is not repeated, whatever is wrong."""
+    """A password that begins like an alias or a tag is not shown in the problem."""
     (tmp_path / "file").write_text(f"password: {value}\n")
     problem = FILES[kind][1](str(tmp_path / "file"))
     assert problem
@@ -258,8 +258,8 @@ def test_a_password_that_yaml_takes_for_another_thing(
 
 @pytest.mark.parametrize("kind", FILES)
 @pytest.mark.parametrize("entries", [f"password:{M}", f"password: a, {M}", f'"password: {M}": 1'])
-def test_a_value_that_became_a_key(tmp_path: Path, kind: str, entries: str) -> None:
-    """Without the blank, or with a comma in it: what is unknown there is not repeated."""
+def test_value_that_became_a_key_is_not_shown(tmp_path: Path, kind: str, entries: str) -> None:
+    """A value that is read as a key, for want of a space or due to a comma, is not shown."""
     (tmp_path / "file").write_text(f"basic_auth: {{{entries}}}\nbasic_auth_users: {{{entries}}}\n")
     problem = FILES[kind][1](str(tmp_path / "file"))
     assert problem
@@ -268,10 +268,10 @@ def test_a_value_that_became_a_key(tmp_path: Path, kind: str, entries: str) -> N
 
 @pytest.mark.parametrize("kind", FILES)
 @given(data=st.data())
-def test_a_slip_anywhere_in_another_file(
+def test_any_slip_in_another_file_shows_no_value(
     tmp_path_factory: pytest.TempPathFactory, kind: str, data: st.DataObject
 ) -> None:
-    """Likewise for the files about access: whatever comes of it repeats no value."""
+    """This also holds for the files about access."""
     content, problem_of = FILES[kind]
     place = data.draw(st.integers(0, len(content)))
     noise = data.draw(st.sampled_from(_NOISE))

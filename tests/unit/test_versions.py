@@ -1,4 +1,4 @@
-"""The matrix of versions has the pairs that it claims; the README shows what was recorded."""
+"""The matrix of versions has all required pairs, and the README shows the recorded results."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ NEEDS_BOTH = [row for row in ROWS if row.kind != "prometheus"]
 
 
 def test_each_prometheus_meets_each_python() -> None:
-    """All versions of scripts/versions, each pair in exactly one row."""
+    """Each pair of versions of scripts/versions is in exactly one row."""
     all_of_them = itertools.product(known_versions("prometheus"), known_versions("python"))
     assert pairs(ROWS, "prometheus", "python") == set(all_of_them)
     assert len(ROWS) == len({row.name for row in ROWS}) == 12
 
 
 @pytest.mark.parametrize("other", ["prometheus", "python"])
-def test_each_api_server_meets_each(other: str) -> None:
-    """In rows whose tests talk to the API server."""
+def test_each_api_server_meets_each_other_version(other: str) -> None:
+    """Each pair is in a row whose tests use the API server."""
     all_of_them = itertools.product(known_versions("kube-apiserver"), known_versions(other))
     assert pairs(NEEDS_BOTH, "kubernetes", other) == set(all_of_them)
 
 
-def test_the_oldest_and_the_newest_row_run_the_most() -> None:
-    """They are the first and the last; what takes long runs in the newest alone."""
+def test_oldest_and_newest_row_run_the_most() -> None:
+    """The first row has the oldest versions; the last has the newest ones and the long tests."""
     assert [row for row in ROWS if row.kind == "most"] == [ROWS[0]]
     assert [row for row in ROWS if row.kind == "everything"] == [ROWS[-1]]
     for row, end in ((ROWS[0], 0), (ROWS[-1], -1)):
@@ -44,7 +44,7 @@ def test_the_oldest_and_the_newest_row_run_the_most() -> None:
 
 
 def test_each_part_and_each_test_exists() -> None:
-    """A part of a row is in scripts/versions; a path of a selection is in the checkout."""
+    """Each part of a row is in scripts/versions; each path of a selection is in the checkout."""
     for part in {part for row in ROWS for part in row.parts}:
         program, _, version = part.partition("@")
         assert (version or "-") in known_versions(program), part
@@ -52,20 +52,20 @@ def test_each_part_and_each_test_exists() -> None:
         assert [path for path in step.paths if not (CHECKOUT / path).exists()] == []
 
 
-def test_the_schema_has_each_prometheus() -> None:
-    """What is known of the fields of a configuration is known of each version that is tested."""
+def test_schema_has_each_prometheus() -> None:
+    """The schema has the configuration fields of each tested version."""
     measured = [".".join(each.split(".")[:2]) for each in schema().versions]
     assert tuple(measured) == known_versions("prometheus"), RENDER
 
 
-def test_a_report_is_counted_by_its_tests() -> None:
-    """A test with a failure and an error at its end is one that failed."""
+def test_report_is_counted_by_its_tests() -> None:
+    """A test with a failure and an error counts as one that failed."""
     assert counts(REPORT) == {"passed": 1, "failed": 1, "skipped": 1}
     assert failed(REPORT) == ["tests/real/test_x.py::b"]
 
 
-def test_a_row_that_failed_is_shown_as_such() -> None:
-    """Not run, could not run, failed, passed: each in words of its own."""
+def test_each_result_of_a_row_is_shown() -> None:
+    """A row that was not run, could not run, has failed or has passed is shown as such."""
     assert result(None) == "not run"
     assert result({"error": "no Go"}) == "**could not run**"
     assert result(PASSED | {"failed": 2}) == "**2 of 9 failed**"
@@ -77,7 +77,7 @@ def test_a_row_that_failed_is_shown_as_such() -> None:
 
 
 def test_only_a_pass_on_the_same_commit_counts() -> None:
-    """Another commit, changed files, a failure, an error: the row is run again."""
+    """With another commit, changed files, a failure or an error, the row is run again."""
     assert has_passed(PASSED, "abc")
     assert not has_passed(PASSED, "def")
     assert not has_passed(PASSED | {"commit": "abc-dirty"}, "abc-dirty")
@@ -86,8 +86,8 @@ def test_only_a_pass_on_the_same_commit_counts() -> None:
     assert not has_passed(None, "abc")
 
 
-def test_the_readme_shows_what_was_recorded() -> None:
-    """scripts/render-tested changes nothing, and the README has the table."""
+def test_readme_shows_the_recorded_results() -> None:
+    """``scripts/render-tested`` changes nothing, and the README has the table."""
     page = (CHECKOUT / "README.md").read_text(encoding="utf-8")
     assert rendered(page, load(FILE)) == page, "run scripts/render-tested"
     assert matrix(load(FILE)) in page
@@ -101,15 +101,15 @@ def test_the_readme_shows_what_was_recorded() -> None:
         ("sh", "unknown part sh: known are chromium"),  # although the PATH has it
     ],
 )
-def test_an_unknown_part_is_refused(part: str, complaint: str) -> None:
-    """The script names what there is."""
+def test_unknown_part_is_refused(part: str, complaint: str) -> None:
+    """The script lists the known parts."""
     done = asked(part, {})
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count(complaint) == 1
 
 
-def test_a_variable_names_a_part(tmp_path: Path) -> None:
-    """By name and version, or by name; a promtool lies beside its Prometheus."""
+def test_variable_sets_a_part(tmp_path: Path) -> None:
+    """A variable sets a part by name and version, or by name; promtool is beside its Prometheus."""
     for name in ("prometheus", "promtool"):
         (tmp_path / name).touch(mode=0o755)
     named = str(tmp_path / "prometheus")
@@ -123,8 +123,8 @@ def test_a_variable_names_a_part(tmp_path: Path) -> None:
     assert "PROMETHEUS_3_5 is /none, which does not exist" in missing
 
 
-def test_the_newest_of_the_cache_is_taken(tmp_path: Path) -> None:
-    """Before the PATH and Debian's, which the cache may also have; `list` shows what it has."""
+def test_newest_version_of_the_cache_is_used(tmp_path: Path) -> None:
+    """The cache precedes the PATH and Debian's program; ``list`` shows its content."""
     cache = tmp_path / "prometheus-elector"
     for version in ("2.42", "2.53", "3.5"):
         program = cache / f"prometheus-{version}/usr/bin/prometheus"
@@ -139,7 +139,7 @@ def test_the_newest_of_the_cache_is_taken(tmp_path: Path) -> None:
 
 
 def asked(part: str, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Return what scripts/real-parts answers; nothing has to be brought for these."""
+    """Return the result of scripts/real-parts; these calls download nothing."""
     script = CHECKOUT / "scripts/real-parts"
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"} | variables
     return subprocess.run(

@@ -1,4 +1,4 @@
-"""A whole Prometheus file with overrides: its own bytes stay, and it is read once."""
+"""A whole Prometheus file with overrides: its bytes are kept, and it is read once."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def contents(rendered: Rendered) -> tuple[str, str]:
     )
 
 
-# --- the file's own bytes -------------------------------------------------------------------------
+# --- the bytes of the file ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def contents(rendered: Rendered) -> tuple[str, str]:
         "a: é\n".encode("utf-16"),
     ],
 )
-def test_follower_reads_the_file_as_it_is(content: bytes) -> None:
-    """Not one byte is changed, with or without overrides."""
+def test_follower_has_the_file_unchanged(content: bytes) -> None:
+    """The follower's rendering is the file, byte for byte, with or without overrides."""
     file = WholeFile()
     for overrides in ((), (LEADER,), (Source("e", b""),)):
         rendered = file.render(base(content), overrides)
@@ -67,8 +67,8 @@ def test_follower_reads_the_file_as_it_is(content: bytes) -> None:
     assert rendered.renderings.leader.content == content
 
 
-def test_leader_keeps_what_no_override_touches() -> None:
-    """Comments, quotes and line breaks stay; what overrides land on is written anew, in place."""
+def test_leader_keeps_entries_without_overrides() -> None:
+    """Comments, quotes and line breaks stay; overridden entries are written again in place."""
     content = (
         "# head\nglobal:   # why\n  scrape_interval:  1s\r\nrule_files:\n- 'a'  # b\n\n# list\n"
         "scrape_configs: [\n  {job_name: a},\n]\n"
@@ -98,13 +98,13 @@ def test_leader_keeps_what_no_override_touches() -> None:
     ],
 )
 def test_end_of_the_file_keeps_its_meaning(content: str, expected: object) -> None:
-    """What is added behind the last value does not change it."""
+    """Entries that are added after the last value do not change it."""
     leader = contents(WholeFile().render(base(content), [LEADER]))[1]
     assert yaml.safe_load(leader) == {"a": expected, "remote_write": [{"url": "http://r"}]}
 
 
-def test_entries_that_override_with_their_last_line_breaks() -> None:
-    """A `|+` value of the leader ends no document, wherever it lands."""
+def test_overrides_with_final_line_breaks() -> None:
+    """A ``|+`` value of an override does not end the document, wherever it is added."""
     override = Source("l.yml", b"a: |+\n  x\n\nc: |+\n  y\n\n")
     leader = contents(WholeFile().render(base("a: 1\nb: 2\n"), [override]))[1]
     assert yaml.safe_load(leader) == {"a": "x\n\n", "b": 2, "c": "y\n\n"}
@@ -114,14 +114,14 @@ def test_entries_that_override_with_their_last_line_breaks() -> None:
     "content",
     ["a: &x 1\nb: *x\n", "{a: 1, b: 1}\n", " a: 1\n b: 1\n", "%YAML 1.1\n---\na: 1\nb: 1\n"],
 )
-def test_files_whose_entries_depend_on_each_other(content: str) -> None:
-    """Anchors, flow style, indentation and directives: the leader is then written anew as one."""
+def test_file_whose_entries_depend_on_each_other_is_written_again(content: str) -> None:
+    """With anchors, flow style, indentation or directives, the leader is written again whole."""
     leader = contents(WholeFile().render(base(content), [LEADER]))[1]
     assert yaml.safe_load(leader) == {"a": 1, "b": 1, "remote_write": [{"url": "http://r"}]}
 
 
-def test_an_override_that_says_the_same_is_none() -> None:
-    """Where the values are those of the follower, the leader reads the same bytes."""
+def test_override_with_equal_values_has_no_effect() -> None:
+    """If an override has the follower's values, the leader has the same bytes."""
     content = "global:\n  a:  1s # x\nrule_files: [a]\n"
     override = Source("l.yml", b"global: {a: 1s}\nrule_files: []\n")
     assert not WholeFile().render(base(content), [override]).renderings.has_overrides
@@ -131,7 +131,7 @@ bodies = st.dictionaries(keys.filter(bool), sections, min_size=1, max_size=4)
 
 
 def whole(entries: dict[str, MappingNode], comment: str) -> str:
-    """Write a file by entry, with comments between them."""
+    """Write a file entry by entry, with comments between them."""
     pieces = []
     for number, (key, value) in enumerate(entries.items()):
         entry = MappingNode("tag:yaml.org,2002:map", [(key_node(key), value)], flow_style=False)
@@ -143,13 +143,13 @@ def whole(entries: dict[str, MappingNode], comment: str) -> str:
 
 
 @given(bodies, sections, st.sampled_from(["", "# c\n", "\n"]), st.booleans())
-def test_leader_is_the_merge(
+def test_leader_is_the_merge_of_values(
     entries: dict[str, MappingNode],
     override: MappingNode,
     comment: str,
     has_line_end: bool,
 ) -> None:
-    """Whatever is written, the leader means what merging the values gives, the second time too."""
+    """The leader's rendering has the values of the merge, also at the second rendering."""
     content = whole(entries, comment)
     content = content if has_line_end else content.removesuffix("\n")
     text = str(yaml.serialize(override, Dumper=yaml.CSafeDumper, allow_unicode=True))
@@ -169,19 +169,19 @@ def test_leader_is_the_merge(
         assert values_of(read) == expected
 
 
-# --- what is remembered ---------------------------------------------------------------------------
+# --- the cache ------------------------------------------------------------------------------------
 
 
 MANY = "global: {a: 1}\nscrape_configs:\n" + "".join(f"- {{job_name: j{i}}}\n" for i in range(500))
 
 
-def living_nodes() -> int:
-    """Count the scalars in memory."""
+def scalars_in_memory() -> int:
+    """Return the number of scalars in memory."""
     return sum(isinstance(thing, ScalarNode) for thing in gc.get_objects())
 
 
-def test_a_changed_override_does_not_read_the_file_again() -> None:
-    """What was read of the file is used again, and only the leader changes."""
+def test_changed_override_does_not_read_the_file_again() -> None:
+    """After a change of an override, the parsed file is used again, and only the leader changes."""
     file = WholeFile()
     first = file.render(base(MANY), [LEADER])
     known = file._base
@@ -192,15 +192,15 @@ def test_a_changed_override_does_not_read_the_file_again() -> None:
     assert second.renderings.leader != first.renderings.leader
 
 
-def test_of_the_items_of_lists_only_text_is_kept() -> None:
-    """Also while the file is being read, and where overrides land on the list."""
-    before, file = living_nodes(), WholeFile()
+def test_only_text_of_list_items_is_kept() -> None:
+    """Only the text of list items is kept in memory, also if an override changes the list."""
+    before, file = scalars_in_memory(), WholeFile()
     file.render(base(MANY), [Source("l.yml", b"scrape_configs: [{job_name: x}]\n")])
-    assert living_nodes() - before < 20
+    assert scalars_in_memory() - before < 20
 
 
-def test_an_override_of_something_else_is_rendered_like_the_first() -> None:
-    """What was forgotten is read again; so is all of it where the override has anchors."""
+def test_override_of_another_entry_is_rendered_like_the_first() -> None:
+    """What is not in the cache is read again, everything if the override has anchors."""
     file = WholeFile()
     for override in (
         b"global: {a: 2}\n",
@@ -215,8 +215,8 @@ def test_an_override_of_something_else_is_rendered_like_the_first() -> None:
         assert yaml.safe_load(contents(rendered)[1]) == expected
 
 
-def test_a_bad_override_costs_nothing_but_itself() -> None:
-    """The file stays known, and the next override is on it."""
+def test_invalid_override_keeps_the_cache() -> None:
+    """After an invalid override, the file stays in the cache for the next one."""
     file = WholeFile()
     file.render(base(MANY), [LEADER])
     known = file._base
@@ -227,8 +227,8 @@ def test_a_bad_override_costs_nothing_but_itself() -> None:
     assert file.render(base(MANY), [OTHER]) == WholeFile().render(base(MANY), [OTHER])
 
 
-def test_a_bad_file_is_told_each_time_and_a_mended_one_used() -> None:
-    """A file with problems is not remembered."""
+def test_invalid_file_is_not_cached() -> None:
+    """A file with problems is reported each time, and a corrected one is used."""
     file = WholeFile()
     for _ in range(2):
         with pytest.raises(ConfigurationError, match="already on line 1"):
@@ -236,8 +236,8 @@ def test_a_bad_file_is_told_each_time_and_a_mended_one_used() -> None:
     assert contents(file.render(base("a: 1\n"), []))[0] == "a: 1\n"
 
 
-def test_follower_knows_whether_it_writes_remotely_each_time() -> None:
-    """Also when nothing of its remote_write is overridden."""
+def test_writes_remotely_is_right_with_a_cached_file() -> None:
+    """``writes_remotely`` is right also if no override concerns ``remote_write``."""
     file = WholeFile()
     for override in (OTHER, Source("l.yml", b"a: 1\n"), OTHER):
         rendered = file.render(base("remote_write: [{url: http://r}]\nb: 1\n"), [override])
@@ -248,8 +248,8 @@ def test_follower_knows_whether_it_writes_remotely_each_time() -> None:
 # --- paths ----------------------------------------------------------------------------------------
 
 
-def test_only_entries_with_relative_paths_are_written_anew() -> None:
-    """Where the output lies in another folder, the rest stays as it is, comments and all."""
+def test_only_entries_with_relative_paths_are_written_again() -> None:
+    """For another folder, only entries with relative paths change; others keep their comments."""
     content = "# a\nglobal:  {}  # b\nrule_files:\n- r.yml  # c\n- /x\nscrape_configs: []  # d\n"
     file = WholeFile()
     for override in (LEADER, OTHER):
@@ -260,8 +260,8 @@ def test_only_entries_with_relative_paths_are_written_anew() -> None:
         assert leader == follower + override.content.decode()
 
 
-def test_texts_of_nodes_that_have_gone_are_not_taken_for_others() -> None:
-    """An entry whose path was rewritten is not what it was, however often memory is used again."""
+def test_text_of_a_freed_node_is_not_used_for_another() -> None:
+    """The text of a rewritten entry is not reused, although memory addresses are."""
     for number in range(50):
         override = Source("l.yml", f"rule_files: [b{number}]\n".encode())
         rendered = WholeFile().render(base("rule_files: [a]\n", "/etc"), [override])
@@ -271,8 +271,8 @@ def test_texts_of_nodes_that_have_gone_are_not_taken_for_others() -> None:
         )
 
 
-def test_paths_of_an_override_begin_in_its_own_folder() -> None:
-    """Each input's relative paths mean what they mean beside that input."""
+def test_paths_of_an_override_are_relative_to_its_folder() -> None:
+    """The relative paths of each input are relative to the folder of that input."""
     rendered = WholeFile().render(
         base("rule_files: [a]\n", "/base"),
         [Source("l.yml", b"rule_files: [b]\n", "/one"), Source("m.yml", b"rule_files: [c]\n")],
@@ -281,8 +281,8 @@ def test_paths_of_an_override_begin_in_its_own_folder() -> None:
     assert yaml.safe_load(contents(rendered)[1]) == expected
 
 
-def test_merge_keys_at_the_top_of_a_file() -> None:
-    """What a merge key brings in is overridden like the rest, each time."""
+def test_merge_keys_at_the_top_level() -> None:
+    """Entries from a merge key are overridden like others, at each rendering."""
     content = "x: &x\n  rule_files: [a]\n<<: *x\nglobal: {a: 1}\n"
     flat = "<<: {rule_files: [a]}\nglobal: {a: 1}\n"
     for text in (content, flat):

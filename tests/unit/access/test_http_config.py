@@ -1,4 +1,4 @@
-"""Prometheus' HTTP client configuration format: its published fields, and what is refused."""
+"""Prometheus' format of an HTTP client configuration: its fields, and what is refused."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from wrapper.documents.source import Source
 
 
 def read(text: str) -> HttpConfig:
-    """Return what a file in /etc/http says."""
+    """Return the configuration of a file in /etc/http."""
     return read_http_config(Source("h.yml", text.encode(), "/etc/http"))
 
 
 def beside(name: str) -> Text:
-    """Return a text in a file beside that one."""
+    """Return the text of a file in the same folder."""
     return Text(path=f"/etc/http/{name}")
 
 
@@ -42,15 +42,15 @@ def beside(name: str) -> Text:
         ("bearer_token_file: t", Token("Bearer", beside("t"))),
     ],
 )
-def test_credentials(text: str, credentials: Basic | Token | None) -> None:
-    """Every way to say who asks; the old words for a bearer token among them."""
+def test_credentials_are_read(text: str, credentials: Basic | Token | None) -> None:
+    """Each form of credentials is read, including the old one of a bearer token."""
     config = read(text)
     assert config == HttpConfig(credentials=credentials)
     assert config.can_authenticate is (credentials is not None)
 
 
-def test_tls() -> None:
-    """Files, texts, the name that is wanted, versions."""
+def test_tls_is_read() -> None:
+    """Files, inline texts, the server's name and versions of TLS are read."""
     config = read(
         "tls_config: {ca_file: ca.pem, cert: C, key_file: k.pem, server_name: prom.example,"
         " insecure_skip_verify: yes, min_version: TLS12, max_version: TLS12}"
@@ -67,8 +67,8 @@ def test_tls() -> None:
     assert not read("tls_config: {ca_file: ca.pem}").can_authenticate
 
 
-def test_headers() -> None:
-    """Values, secrets and files of a header, each as often as given; secrets open doors."""
+def test_headers_are_read() -> None:
+    """Values, secrets and files of a header are read; a secret counts as authentication."""
     config = read("http_headers: {X-Scope-OrgID: {values: [a, b]}, X-Key: {secrets: [s]}}")
     assert config.headers == (
         Header("X-Scope-OrgID", (Text("a"), Text("b")), is_secret=False),
@@ -90,8 +90,8 @@ def test_headers() -> None:
         "oauth2: {}",
     ],
 )
-def test_what_changes_nothing_is_taken(text: str) -> None:
-    """What only allows more, or says nothing, is no mistake."""
+def test_fields_without_effect_are_accepted(text: str) -> None:
+    """Fields that only allow more, or change nothing, are accepted."""
     assert read(text) == HttpConfig()
 
 
@@ -137,8 +137,8 @@ def test_what_changes_nothing_is_taken(text: str) -> None:
         ("http_headers: {X-A: b}", "1:16", "must be a mapping"),
     ],
 )
-def test_refuses(text: str, place: str, cause: str) -> None:
-    """One mistake makes one line, with its place."""
+def test_invalid_field_is_refused(text: str, place: str, cause: str) -> None:
+    """One mistake leads to one line with its place."""
     with pytest.raises(ConfigurationError) as caught:
         read(text)
     (said,) = caught.value.problems
@@ -146,7 +146,7 @@ def test_refuses(text: str, place: str, cause: str) -> None:
     assert cause in said
 
 
-def test_shows_no_secret() -> None:
-    """A representation, as a log might have it, is without secrets."""
+def test_representation_has_no_secret() -> None:
+    """The representation, which may be logged, has no secret."""
     config = read("basic_auth: {username: u, password: hunter2}\nhttp_headers: {A: {secrets: [h]}}")
     assert "hunter" not in repr(config)

@@ -1,4 +1,4 @@
-"""Names and passwords: what is right, what it costs, and what is kept of it."""
+"""Names and passwords: how they are checked, what this costs, and what is remembered."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def hashed(password: bytes, cost: int = 4) -> str:
 
 
 class Counting:
-    """Runs what is costly at once, and counts it."""
+    """Runs costly calls at once, and counts them."""
 
     def __init__(self) -> None:
         self.calls = 0
 
     def __call__(self, call: Callable[[], bool]) -> bool:
-        """Run it."""
+        """Run the call."""
         self.calls += 1
         return call()
 
@@ -41,20 +41,22 @@ class Counting:
         ("ä\udcff", b"one", False),
     ],
 )
-def test_names_and_passwords(name: str, password: bytes, is_right: bool) -> None:
-    """Only the very same name and password are right."""
+def test_only_the_exact_name_and_password_are_accepted(
+    name: str, password: bytes, is_right: bool
+) -> None:
+    """Only the exact name and password are accepted."""
     assert Passwords(Counting()).are_right(name, password, {"alice": hashed(b"one")}) is is_right
 
 
 @pytest.mark.parametrize("prefix", ["$2a$", "$2b$", "$2y$"])
-def test_every_form_of_hash(prefix: str) -> None:
-    """The forms that tools write, htpasswd's among them, mean the same."""
+def test_each_form_of_hash_is_accepted(prefix: str) -> None:
+    """The prefixes of bcrypt hashes that tools write, e.g. htpasswd, are equivalent."""
     users = {"alice": prefix + hashed(b"one")[4:]}
     assert Passwords(Counting()).are_right("alice", b"one", users)
 
 
-def test_of_a_long_password_the_first_72_bytes_count() -> None:
-    """As Prometheus has it, rather than to refuse what was hashed elsewhere."""
+def test_first_72_bytes_of_a_long_password_count() -> None:
+    """Of a long password 72 bytes count, as in Prometheus, so that existing hashes work."""
     users = {"alice": hashed(b"x" * 72)}
     assert Passwords(Counting()).are_right("alice", b"x" * 80, users)
     assert not Passwords(Counting()).are_right("alice", b"x" * 71, users)
@@ -63,8 +65,8 @@ def test_of_a_long_password_the_first_72_bytes_count() -> None:
 @pytest.mark.parametrize(
     ("name", "password"), [("alice", b"one"), ("alice", b"wrong"), ("nobody", b"one")]
 )
-def test_each_is_computed_once(name: str, password: bytes) -> None:
-    """Right or wrong, known name or not: the second time costs nothing."""
+def test_each_password_is_checked_once(name: str, password: bytes) -> None:
+    """Right or wrong, known name or not: the second check costs nothing."""
     run_in_thread = Counting()
     passwords = Passwords(run_in_thread)
     users = {"alice": hashed(b"one")}
@@ -73,22 +75,22 @@ def test_each_is_computed_once(name: str, password: bytes) -> None:
     assert run_in_thread.calls == 1
 
 
-def test_a_changed_hash_is_computed_anew() -> None:
-    """What was right for the old hash says nothing of the new one."""
+def test_changed_hash_is_checked_again() -> None:
+    """A result for the old hash is not used for the new one."""
     passwords = Passwords(Counting())
     assert passwords.are_right("alice", b"one", {"alice": hashed(b"one")})
     assert not passwords.are_right("alice", b"one", {"alice": hashed(b"two")})
     assert not passwords.are_right("alice", b"one", {})
 
 
-def test_who_waited_for_the_same_password_computes_it_not_again() -> None:
-    """Of two who ask at a time, the second takes what the first has found."""
+def test_concurrent_check_of_the_same_password_is_shared() -> None:
+    """Of two concurrent checks, the second one uses the result of the first."""
     inner: list[bool] = []
 
     def run_in_thread(call: Callable[[], bool]) -> bool:
         if not inner:
             inner.append(True)
-            assert passwords.are_right("alice", b"one", users)  # asks first, and is done first
+            assert passwords.are_right("alice", b"one", users)  # checks first, and completes first
             users["alice"] = hashed(b"one")
         return call()
 
@@ -98,16 +100,16 @@ def test_who_waited_for_the_same_password_computes_it_not_again() -> None:
     assert len(passwords._right) == 1
 
 
-def test_a_name_that_nobody_has_costs_as_much() -> None:
-    """It is compared with a hash of the highest cost among the users, that nothing matches."""
+def test_unknown_name_costs_as_much_as_a_known_one() -> None:
+    """An unknown name is compared with a hash of the users' highest cost that nothing matches."""
     users = {"a": hashed(b"one"), "b": hashed(b"two", 6)}
     assert dummy_hash(users).startswith("$2b$06$")
     assert dummy_hash({}).startswith("$2b$10$")
     assert not bcrypt.checkpw(b"one", dummy_hash(users).encode())
 
 
-def test_a_flood_of_failures_pushes_out_no_success() -> None:
-    """Both are bounded, each by itself."""
+def test_failures_do_not_displace_successes() -> None:
+    """Remembered successes and failures are bounded separately."""
     run_in_thread = Counting()
     passwords = Passwords(run_in_thread, most_kept=3)
     users = {"alice": hashed(b"one")}
@@ -120,8 +122,8 @@ def test_a_flood_of_failures_pushes_out_no_success() -> None:
     assert run_in_thread.calls == before
 
 
-def test_no_password_is_kept() -> None:
-    """What is remembered has the password nowhere, and its digest is another in each process."""
+def test_no_password_is_remembered() -> None:
+    """The memory has no password, and its digests differ in each process."""
     one, other = Passwords(Counting()), Passwords(Counting())
     for passwords in (one, other):
         passwords.are_right("alice", b"hunter22", {"alice": hashed(b"hunter22")})

@@ -1,4 +1,4 @@
-"""Which proxy is on the way to a URL, by the rules of Go's net/http."""
+"""The proxy for a URL, by the rules of Go's net/http."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ API = "https://api.test:6443/x"
 
 
 def way(url: str, **environ: str) -> str | None:
-    """Return what names the proxy on the way, None where there is none."""
+    """Return the variable that names the proxy for a URL, None without a proxy."""
     proxy = proxy_for(urlsplit(url), environ=environ)
     return None if proxy is None else proxy.named_by
 
@@ -31,25 +31,25 @@ def way(url: str, **environ: str) -> str | None:
         ("http://api.test/", {"HTTPS_PROXY": AT}, None),
     ],
 )
-def test_the_variable_follows_from_the_scheme(
+def test_variable_depends_on_the_scheme(
     url: str, environ: dict[str, str], named_by: str | None
 ) -> None:
-    """Upper case counts before lower case, and what is empty does not count."""
+    """An upper-case variable precedes a lower-case one, and an empty one does not count."""
     assert way(url, **environ) == named_by
 
 
 @pytest.mark.parametrize(
     "host", ["localhost", "LOCALHOST", "127.0.0.1", "127.9.8.7", "[::1]", "[::ffff:127.0.0.1]"]
 )
-def test_loopback_never_goes_through_a_proxy(host: str) -> None:
-    """With or without a port, whatever NO_PROXY says."""
+def test_loopback_never_uses_a_proxy(host: str) -> None:
+    """Loopback addresses use no proxy, with any port and any NO_PROXY."""
     for url in (f"https://{host}/", f"https://{host}:6443/x"):
         assert way(url, HTTPS_PROXY=AT, NO_PROXY="elsewhere") is None
 
 
 @pytest.mark.parametrize("host", ["localhost.test", "128.0.0.1", "[::2]", "mylocalhost"])
-def test_what_only_resembles_loopback_does(host: str) -> None:
-    """Names and addresses beside it."""
+def test_names_similar_to_loopback_use_a_proxy(host: str) -> None:
+    """Names and addresses that only resemble loopback use the proxy."""
     assert way(f"https://{host}/", HTTPS_PROXY=AT) == "HTTPS_PROXY"
 
 
@@ -86,10 +86,10 @@ def test_what_only_resembles_loopback_does(host: str) -> None:
         (",", "api.test", False),
     ],
 )
-def test_what_no_proxy_names_is_asked_directly(
+def test_hosts_of_no_proxy_are_contacted_directly(
     excepted: str, host: str, *, is_direct: bool
 ) -> None:
-    """Hosts, domains, addresses and networks, each with a port or without."""
+    """NO_PROXY has hosts, domains, addresses and networks, each with or without a port."""
     url = f"https://{host}:6443/"
     for variable in ("NO_PROXY", "no_proxy"):
         found = way(url, HTTPS_PROXY=AT, **{variable: excepted})
@@ -105,15 +105,15 @@ def test_what_no_proxy_names_is_asked_directly(
         ("http://me:secret@proxy.test:1", "the proxy http://proxy.test:1 of HTTPS_PROXY", 1),
     ],
 )
-def test_a_proxy_is_shown_without_its_password(text: str, shown: str, port: int) -> None:
-    """Its address and what names it; the scheme may be missing."""
+def test_proxy_is_shown_without_its_password(text: str, shown: str, port: int) -> None:
+    """A proxy is shown by its address and its variable; its scheme is optional."""
     proxy = proxy_for(urlsplit(API), environ={"HTTPS_PROXY": text})
     assert proxy is not None
     assert (str(proxy), proxy.port) == (shown, port)
 
 
-def test_its_name_and_password_are_shown_to_it() -> None:
-    """As basic authentication, %-escapes undone."""
+def test_credentials_of_the_proxy_are_sent_to_it() -> None:
+    """Name and password are sent as basic authentication, with % escapes decoded."""
     proxy = HttpProxy.read("http://a:b%40@proxy.test", "x", ("http",))
     assert proxy.fields == {"Proxy-Authorization": "Basic YTpiQA=="}
     assert HttpProxy.read(AT, "x", ("http",)).fields == {}
@@ -122,8 +122,8 @@ def test_its_name_and_password_are_shown_to_it() -> None:
 @pytest.mark.parametrize(
     "text", ["socks5://secret:1080", "https://secret", "http://[secret", "http://", "secret:99999"]
 )
-def test_a_proxy_that_cannot_be_used_is_told(text: str) -> None:
-    """The error names the variable and how to write it, and repeats nothing of the value."""
+def test_unusable_proxy_is_refused(text: str) -> None:
+    """The error names the variable and the right form, but shows nothing of the value."""
     with pytest.raises(BadProxy, match=r"HTTPS_PROXY .*: write http://HOST:PORT") as caught:
         proxy_for(urlsplit(API), environ={"HTTPS_PROXY": text})
     assert "secret" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Files about TLS and passwords, as they change: what is in force, and what is said."""
+"""Files about TLS and passwords that change: the value in use, and the logged errors."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def file(tmp_path: Path) -> Path:
 
 
 def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return the reasons of errors that were logged."""
+    """Return the reasons of the logged errors."""
     return [str(vars(x)["reason"]) for x in caplog.records if x.levelno == logging.ERROR]
 
 
 def refusal(make: Callable[[str], object], file: Path) -> str:
-    """Return why a file is refused at the start."""
+    """Return the reason for which a file is refused at the start."""
     with pytest.raises(ConfigurationError) as caught:
         make(str(file))
     return str(caught.value)
@@ -50,10 +50,10 @@ def refusal(make: Callable[[str], object], file: Path) -> str:
 # --- values made from files ----------------------------------------------------------------------
 
 
-def test_a_bad_state_is_said_once_and_the_last_good_one_stays(
+def test_invalid_change_is_logged_once_and_the_old_value_stays(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A change is taken; a bad one is not, whatever else it does; then it is mended."""
+    """A change is used; an invalid one is logged once, and the old value stays until corrected."""
 
     def make(reading: Reading) -> str:
         text = reading.read(str(file)).decode()
@@ -74,8 +74,8 @@ def test_a_bad_state_is_said_once_and_the_last_good_one_stays(
     assert errors(caplog) == ["bad 0 is bad", "bad 1 is bad"]
 
 
-def test_a_file_from_the_future_is_read_once(file: Path) -> None:
-    """A clock that was set back says nothing of a change that is under way."""
+def test_file_with_a_future_time_is_read_once(file: Path) -> None:
+    """A file with a time in the future is not read repeatedly: the clock may have been set back."""
     reads = []
 
     def make(reading: Reading) -> int:
@@ -85,7 +85,7 @@ def test_a_file_from_the_future_is_read_once(file: Path) -> None:
     file.write_text("one")
     os.utime(file, (time.time() + 3600, time.time() + 3600))
     renewed = ReloadingFile("config.yml", make)
-    let_pass(0.06)  # what has just been changed may change again unseen
+    let_pass(0.06)  # a file that has just changed may change again unnoticed
     for _ in range(3):
         let_pass(0.06)
         renewed.current()
@@ -94,8 +94,8 @@ def test_a_file_from_the_future_is_read_once(file: Path) -> None:
     wait_until(lambda: renewed.current() and reads[-1] == b"two", 15, "a change is seen")
 
 
-def test_a_file_that_was_missing_counts_when_it_comes(tmp_path: Path, file: Path) -> None:
-    """What a bad state named is watched too: its coming mends it."""
+def test_missing_file_is_used_when_it_appears(tmp_path: Path, file: Path) -> None:
+    """A file that an invalid configuration names is watched, and used when it appears."""
     file.write_text("basic_auth: {username: a, password: b}")
     access = PrometheusAccess(str(file))
     before = access.current()
@@ -106,8 +106,8 @@ def test_a_file_that_was_missing_counts_when_it_comes(tmp_path: Path, file: Path
     assert access.current().fields == (("Authorization", basic("a:c")),)
 
 
-def test_the_same_contents_are_the_same_value(file: Path) -> None:
-    """A file that is only touched begins no new connections."""
+def test_equal_content_gives_the_same_value(file: Path) -> None:
+    """A file that is only touched gives the same value, so that connections are kept."""
     file.write_text("basic_auth: {username: a, password: b}")
     access = PrometheusAccess(str(file))
     first = access.current()
@@ -119,11 +119,11 @@ def test_the_same_contents_are_the_same_value(file: Path) -> None:
     wait_until(lambda: access.current() is not first, 15, "the change is taken")
 
 
-# --- asking Prometheus ---------------------------------------------------------------------------
+# --- requests to Prometheus -----------------------------------------------------------------------
 
 
 def basic(pair: str) -> str:
-    """Return the value of Authorization."""
+    """Return the value of Authorization for a pair NAME:PASSWORD."""
     return "Basic " + base64.b64encode(pair.encode()).decode()
 
 
@@ -140,24 +140,24 @@ def basic(pair: str) -> str:
         ),
     ],
 )
-def test_header_fields(
+def test_header_fields_are_set(
     tmp_path: Path, file: Path, text: str, fields: tuple[tuple[str, str], ...]
 ) -> None:
-    """What a file holds counts without white space around it; what is written stays as it is."""
+    """White space around a file's content is removed; an inline value stays as written."""
     (tmp_path / "t").write_text("  token\n")
     file.write_text(text)
     assert PrometheusAccess(str(file)).current().fields == fields
 
 
-def test_without_a_file_anybody_asks() -> None:
-    """No fields, the machine's own authorities, the URL's own name."""
+def test_requests_without_a_file_are_anonymous() -> None:
+    """Without a file, requests have no fields, the system's CAs and the URL's host name."""
     access = PrometheusAccess().current()
     assert (access.fields, access.server_name("h")) == ((), "h")
     assert access.tls.verify_mode is ssl.CERT_REQUIRED
 
 
-def test_client_tls(file: Path, authority: Authority) -> None:
-    """The CA, the client's own certificate and the wanted name come from the file."""
+def test_tls_of_the_client_is_set(file: Path, authority: Authority) -> None:
+    """The CA, the client's certificate and the server's name come from the file."""
     pair = authority.issue("client", usage="clientAuth")
     file.write_text(
         f"tls_config: {{ca_file: {authority.file}, cert_file: {pair.certificate},"
@@ -180,13 +180,13 @@ def test_client_tls(file: Path, authority: Authority) -> None:
         ('tls_config: {ca_file: "a\\0b"}', "a\ufffdb: no file can have this path"),
     ],
 )
-def test_an_access_that_cannot_be_had_is_refused(file: Path, text: str, cause: str) -> None:
-    """What the named files lack is said at the start."""
+def test_unusable_access_is_refused(file: Path, text: str, cause: str) -> None:
+    """Problems of the named files are reported at the start."""
     file.write_text(text)
     assert cause in refusal(PrometheusAccess, file)
 
 
-# --- serving -------------------------------------------------------------------------------------
+# --- the web server -------------------------------------------------------------------------------
 
 
 def serving(authority: Authority, more: str = "", name: str = "server") -> str:
@@ -195,16 +195,16 @@ def serving(authority: Authority, more: str = "", name: str = "server") -> str:
     return f"tls_server_config: {{cert_file: {pair.certificate}, key_file: {pair.key}{more}}}\n"
 
 
-def test_a_pair_can_stand_in_the_file(file: Path, authority: Authority) -> None:
-    """Certificate and key written into the configuration are as good as files."""
+def test_certificate_and_key_may_be_inline(file: Path, authority: Authority) -> None:
+    """Certificate and key may be part of the configuration."""
     pair = authority.issue("inline")
     indented = (each.read_text().replace("\n", "\n    ") for each in (pair.certificate, pair.key))
     file.write_text("tls_server_config:\n  cert: |\n    {}\n  key: |\n    {}\n".format(*indented))
     assert WebAccess(str(file)).current().tls is not None
 
 
-def test_a_pair_that_does_not_fit_is_refused(file: Path, authority: Authority) -> None:
-    """A key of another certificate, a key that is encrypted, what is no PEM at all."""
+def test_unusable_pair_is_refused(file: Path, authority: Authority) -> None:
+    """A key of another certificate, an encrypted key, and a file that is no PEM are refused."""
     one, other = authority.issue("one"), authority.issue("other")
     template = "tls_server_config: {{cert_file: {}, key_file: {}}}"
     file.write_text(template.format(one.certificate, other.key))
@@ -233,22 +233,22 @@ def test_a_pair_that_does_not_fit_is_refused(file: Path, authority: Authority) -
         ),
     ],
 )
-def test_server_contexts(
+def test_tls_of_the_server_is_set(
     file: Path,
     authority: Authority,
     fields: str,
     verify_mode: ssl.VerifyMode,
     lowest: ssl.TLSVersion,
 ) -> None:
-    """A certificate is asked for, but not insisted on; the health checks have none."""
+    """A client's certificate is requested, but not required: health checks have none."""
     file.write_text(serving(authority, fields))
     tls = WebAccess(str(file)).current().tls
     assert tls is not None
     assert (tls.verify_mode, tls.minimum_version) == (verify_mode, lowest)
 
 
-def test_cipher_suites_are_openssls_only_ones(file: Path, authority: Authority) -> None:
-    """Of the suites for TLS 1.2 only those that were named are left."""
+def test_cipher_suites_are_limited_to_the_named_ones(file: Path, authority: Authority) -> None:
+    """For TLS 1.2 only the named cipher suites are used."""
     suites = ", cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]"
     file.write_text(serving(authority, suites))
     tls = WebAccess(str(file)).current().tls
@@ -269,14 +269,14 @@ def test_cipher_suites_are_openssls_only_ones(file: Path, authority: Authority) 
         ("users → ", "no configuration"),
     ],
 )
-def test_no_edit_takes_protection_away(
+def test_edit_cannot_remove_protection(
     file: Path,
     authority: Authority,
     caplog: pytest.LogCaptureFixture,
     edit: str,
     reason: str,
 ) -> None:
-    """TLS stays as it was, and so does that clients are asked who they are."""
+    """An edit that removes TLS or the authentication of clients is refused."""
     required = serving(authority, ", client_auth_type: RequireAndVerifyClientCert")
     texts = {
         "tls": serving(authority),

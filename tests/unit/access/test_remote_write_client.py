@@ -1,4 +1,4 @@
-"""The fields of remote_write about its connection: read once from YAML, once by the gate."""
+"""The connection fields of ``remote_write``: read from YAML, and again by the gate."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def fields_of(text: str) -> dict[str, Any]:
 
 
 def client(text: str) -> RemoteWriteClient:
-    """Return the client that the gate makes of an entry, after it came as JSON."""
+    """Return the gate's client of an entry, after the transfer as JSON."""
     return RemoteWriteClient.of(json.loads(json.dumps(fields_of(text))))
 
 
@@ -78,8 +78,8 @@ def client(text: str) -> RemoteWriteClient:
         ("proxy_from_environment: true", RemoteWriteClient(proxy_from_environment=True)),
     ],
 )
-def test_each_field_reaches_the_gate(text: str, expected: RemoteWriteClient) -> None:
-    """Through JSON, with absolute paths, and Go's defaults for what is not there."""
+def test_each_field_is_passed_to_the_gate(text: str, expected: RemoteWriteClient) -> None:
+    """The fields pass through JSON, with absolute paths, and Go's defaults for missing ones."""
     assert client(text) == expected
 
 
@@ -125,8 +125,8 @@ def test_each_field_reaches_the_gate(text: str, expected: RemoteWriteClient) -> 
         ("follow_redirects: SECRET", "r.yml:1:1: must be true or false, not a single value"),
     ],
 )
-def test_refuses_what_the_gate_cannot_do(text: str, line: str) -> None:
-    """With the place, the cause and the cure, and without the value."""
+def test_fields_that_the_gate_does_not_support_are_refused(text: str, line: str) -> None:
+    """The message has the place, the cause and the remedy, but not the value."""
     with pytest.raises(ConfigurationError) as refused:
         fields_of(text)
     assert refused.value.problems == (line,)
@@ -152,24 +152,24 @@ def test_refuses_what_the_gate_cannot_do(text: str, line: str) -> None:
         ),
     ],
 )
-def test_the_proxy_is_that_of_prometheus(
+def test_proxy_is_that_of_prometheus(
     text: str, receiver: str, environ: dict[str, str], expected: str | None
 ) -> None:
-    """By the rules of Prometheus' common HTTP client."""
+    """The proxy is chosen by the rules of Prometheus' common HTTP client."""
     proxy = client(text).proxy(urlsplit(receiver), environ)
     assert (proxy and proxy.named_by) == expected
 
 
-def test_a_proxy_of_the_environment_may_be_unusable() -> None:
-    """What only the gate's environment knows is found there; https proxies can be used."""
+def test_unusable_proxy_of_the_environment_is_refused() -> None:
+    """An unusable proxy of the gate's environment is refused; an https proxy is accepted."""
     reader = client("proxy_from_environment: true")
     with pytest.raises(BadProxy):
         reader.proxy(RECEIVER, {"HTTPS_PROXY": "socks5://p:1080"})
     assert reader.proxy(RECEIVER, {"HTTPS_PROXY": "https://p:3128"}) is not None
 
 
-def test_its_secrets_are_not_in_its_text() -> None:
-    """A log line or a traceback may have it."""
+def test_representation_has_no_secrets() -> None:
+    """The representation, which may be logged, has no secrets."""
     text = (
         "{proxy_url: 'http://u:SECRET@p:1', proxy_connect_header: {X-A: [SECRET]}, "
         "tls_config: {cert: SECRET, key: SECRET}}"

@@ -1,4 +1,4 @@
-"""The exporter-toolkit's web configuration format: its published fields, and what is refused."""
+"""The exporter-toolkit's format of a web configuration: its fields, and what is refused."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ SUITE_OF_TLS13 = "cipher_suites: [TLS_AES_128_GCM_SHA256]"
 
 
 def read(text: str) -> WebConfig:
-    """Return what a file in /etc/web says."""
+    """Return the configuration of a file in /etc/web."""
     return read_web_config(Source("w.yml", text.encode(), "/etc/web"))
 
 
 def read_tls(fields: str) -> ServerTls:
-    """Return what such a file says of TLS, beside its certificate."""
+    """Return the TLS configuration of such a file, with a certificate."""
     tls = read(f"tls_server_config: {{{PAIR}, {fields}}}").tls
     assert tls is not None
     return tls
 
 
 def refusal(text: str) -> str:
-    """Return why such a file is refused."""
+    """Return the reason for which such a file is refused."""
     with pytest.raises(ConfigurationError) as caught:
         read(text)
     return "\n".join(caught.value.problems)
 
 
-def test_the_documented_example_is_read() -> None:
-    """Certificate and key beside the file, and two users."""
+def test_documented_example_is_read() -> None:
+    """The documentation's example has a certificate and a key in the same folder, and two users."""
     config = read(
         "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
         f"basic_auth_users:\n  alice: {ALICE}\n  bob: {BOB}\n"
@@ -65,15 +65,15 @@ def test_the_documented_example_is_read() -> None:
     assert config.requires_authentication
 
 
-def test_what_is_left_out_is_open() -> None:
-    """Neither TLS nor users, whatever else is said about HTTP."""
+def test_empty_configuration_requires_nothing() -> None:
+    """Without TLS and users, nothing is required, whatever is set for HTTP."""
     for text in ("{}", "http_server_config: {http2: true}", "rate_limit: {interval: 0, burst: 5}"):
         assert read(text) == WebConfig()
     assert not read("{}").requires_authentication
 
 
-def test_texts_can_stand_in_the_file() -> None:
-    """Certificate, key and CA written into the file; absolute paths stay."""
+def test_certificate_and_key_may_be_inline() -> None:
+    """Certificate, key and CA may be inline or files; absolute paths stay."""
     tls = read(
         "tls_server_config:\n  cert: C\n  key: |\n    K\n  client_ca_file: /ca.pem\n"
         "  client_auth_type: RequireAndVerifyClientCert\n"
@@ -95,8 +95,8 @@ def test_texts_can_stand_in_the_file() -> None:
         ("RequireAndVerifyClientCert", ClientAuth.REQUIRED),
     ],
 )
-def test_client_auth_types(name: str, client_auth: ClientAuth) -> None:
-    """Each policy has its meaning; only one makes clients known."""
+def test_types_of_client_authentication(name: str, client_auth: ClientAuth) -> None:
+    """Only one type of client authentication identifies clients."""
     tls = read_tls(f"client_auth_type: {name}")
     assert tls.client_auth is client_auth
     assert WebConfig(tls).requires_authentication is (client_auth is ClientAuth.REQUIRED)
@@ -110,13 +110,13 @@ def test_client_auth_types(name: str, client_auth: ClientAuth) -> None:
         (SUITE_OF_TLS13, Versions(TlsVersion.TLS13, TlsVersion.TLS13)),
     ],
 )
-def test_versions(fields: str, expected: Versions) -> None:
-    """The range of versions; suites of TLS 1.3 alone leave no other version."""
+def test_range_of_tls_versions(fields: str, expected: Versions) -> None:
+    """The range follows from the fields; cipher suites of TLS 1.3 only exclude older versions."""
     assert read_tls(fields).versions == expected
 
 
-def test_suites_curve_and_order_in_openssls_words() -> None:
-    """Go's names become OpenSSL's; those of TLS 1.3 are not chosen."""
+def test_cipher_suites_and_curve_have_openssls_names() -> None:
+    """Go's names become OpenSSL's; cipher suites of TLS 1.3 cannot be chosen."""
     tls = read_tls(
         "cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384,"
         " TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256], curve_preferences: [X25519],"
@@ -126,8 +126,8 @@ def test_suites_curve_and_order_in_openssls_words() -> None:
     assert (tls.curve, tls.prefers_server_ciphers) == ("X25519", False)
 
 
-def test_headers_and_names_of_clients() -> None:
-    """The five headers may be set, blank ones are not; names of clients are kept as written."""
+def test_headers_and_names_of_clients_are_read() -> None:
+    """The five headers can be set, empty ones are left out; clients' names stay as written."""
     config = read(
         "http_server_config: {headers: {X-Frame-Options: deny, X-Content-Type-Options: nosniff,"
         ' X-XSS-Protection: "", Strict-Transport-Security: max-age=9,'
@@ -230,16 +230,16 @@ def test_headers_and_names_of_clients() -> None:
         ("auth_excluded_paths: [/x]", "1:1", 'unknown key "auth_excluded_paths"'),
     ],
 )
-def test_refuses(text: str, place: str, cause: str) -> None:
-    """One mistake makes one line, with its place."""
+def test_invalid_field_is_refused(text: str, place: str, cause: str) -> None:
+    """One mistake leads to one line with its place."""
     said = refusal(text)
     assert said.startswith(f"w.yml:{place}: ")
     assert cause in said
     assert "\n" not in said
 
 
-def test_says_all_at_once_and_no_secret() -> None:
-    """Several mistakes are all said, and neither hash nor key stands in the text."""
+def test_all_mistakes_are_reported_without_secrets() -> None:
+    """Several mistakes are reported together, without hashes and keys."""
     said = refusal("basic_auth_users: {a: hunter2}\ntls_server_config: {key: hunter3}\nx: 1\n")
     assert [line.split(": ")[0] for line in said.splitlines()] == [
         "w.yml:1:20",
@@ -276,6 +276,8 @@ def test_says_all_at_once_and_no_secret() -> None:
         ("", ClientRequirements()),
     ],
 )
-def test_what_another_server_demands(text: str, requirements: ClientRequirements) -> None:
-    """Of a file that Prometheus judges itself, only what it demands is read."""
+def test_requirements_of_another_server_are_read(
+    text: str, requirements: ClientRequirements
+) -> None:
+    """Of a file that Prometheus checks itself, only the requirements for clients are read."""
     assert read_client_requirements(Source("w.yml", text.encode())) == requirements

@@ -1,4 +1,4 @@
-"""A process takes as many descriptors as it may have, and no more connections than fit in them."""
+"""A process raises its limit of descriptors, and accepts only connections that fit in it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], connections(2000, 2), conne
         ("70:70", "70 16 16"),
     ],
 )
-def test_asks_for_all_and_takes_what_fits(limit: str, found: str) -> None:
-    """The hard limit counts; a few connections are taken in any case."""
+def test_limit_is_raised_and_connections_fit_in_it(limit: str, found: str) -> None:
+    """The soft limit becomes the hard limit; a few connections are always accepted."""
     command = ("prlimit", f"--nofile={limit}", sys.executable, "-c", CODE)
     assert (
         subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip() == found

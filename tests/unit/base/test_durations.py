@@ -1,4 +1,4 @@
-"""Durations are read as Go reads them, and what is written is read back."""
+"""Durations are read as by Go, and written so that they can be read back."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ from wrapper.base.durations import (
         ("2562047h", 9223369200.0),
     ],
 )
-def test_reads_what_go_reads(text: str, seconds: float) -> None:
-    """Every form of Go's ParseDuration has its seconds."""
+def test_durations_of_go_are_read(text: str, seconds: float) -> None:
+    """Each form of Go's ParseDuration gives its seconds."""
     assert parse_duration(text) == seconds
 
 
@@ -66,8 +66,8 @@ def test_reads_what_go_reads(text: str, seconds: float) -> None:
         pytest.param("9" * 5000 + "d", "write numbers with units", id="long"),
     ],
 )
-def test_refuses_the_rest_with_a_cure(text: str, cure: str) -> None:
-    """What Go does not read is refused, and the refusal says how to write it."""
+def test_other_durations_are_refused_with_a_remedy(text: str, cure: str) -> None:
+    """A text that Go does not read is refused, and the message says how to write it."""
     with pytest.raises(ValueError, match=cure):
         parse_duration(text)
 
@@ -86,22 +86,22 @@ def test_refuses_the_rest_with_a_cure(text: str, cure: str) -> None:
         (13.95 - 10.0, "3s950ms"),
     ],
 )
-def test_writes_without_fractions(seconds: float, text: str) -> None:
-    """Each unit has a whole number, as Prometheus demands it."""
+def test_durations_are_written_without_fractions(seconds: float, text: str) -> None:
+    """Each unit has a whole number, as Prometheus requires."""
     assert go_duration(seconds) == text
 
 
 @given(st.integers(min_value=-(2**50), max_value=2**50))
 @example(1)
-def test_reads_back_what_it_writes(microseconds: int) -> None:
-    """No whole microsecond is lost on the way out and in again."""
+def test_written_durations_are_read_back(microseconds: int) -> None:
+    """A duration of whole microseconds is the same after writing and reading."""
     seconds = microseconds / 10**6
     assert parse_duration(go_duration(seconds)) == seconds
 
 
 @given(st.floats(min_value=0, max_value=2**32))
-def test_never_writes_prometheus_more_than_asked(seconds: float) -> None:
-    """A limit for Prometheus is rounded down to the millisecond, and never zero."""
+def test_duration_for_prometheus_is_rounded_down(seconds: float) -> None:
+    """A duration for Prometheus is rounded down to the millisecond, and never zero."""
     written = parse_duration(prometheus_duration(seconds))
     assert 0.001 <= written <= max(seconds + 1e-6, 0.001)
     assert seconds - written < 0.001 + 1e-6
@@ -111,8 +111,8 @@ def test_never_writes_prometheus_more_than_asked(seconds: float) -> None:
     ("seconds", "text"),
     [(0.6, "600ms"), (0.0, "1ms"), (-3.0, "1ms"), (1.0009, "1s"), (0.95, "950ms")],
 )
-def test_writes_whole_milliseconds_for_prometheus(seconds: float, text: str) -> None:
-    """Prometheus knows nothing smaller than a millisecond."""
+def test_duration_for_prometheus_has_whole_milliseconds(seconds: float, text: str) -> None:
+    """Prometheus has no unit smaller than a millisecond."""
     assert prometheus_duration(seconds) == text
 
 
@@ -129,13 +129,13 @@ def test_writes_whole_milliseconds_for_prometheus(seconds: float, text: str) -> 
         ("1y2w3d4h5m6s7ms", ((365 + 14 + 3) * 24 + 4) * 3600 + 306.007),
     ],
 )
-def test_reads_durations_of_prometheus_configuration(text: str, seconds: float) -> None:
-    """They have days and more, and no fractions."""
+def test_durations_of_prometheus_configuration_are_read(text: str, seconds: float) -> None:
+    """Prometheus' durations have days and longer units, and no fractions."""
     assert parse_prometheus_duration(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("text", ["", "30", "1.5s", "-1s", "5s1m", "1us", "1 s", "s", "1M"])
-def test_refuses_what_prometheus_refuses(text: str) -> None:
-    """With the cure, and without the text."""
+def test_durations_that_prometheus_refuses_are_refused(text: str) -> None:
+    """The message has the remedy, but not the text."""
     with pytest.raises(ValueError, match="not a duration; write whole numbers with units"):
         parse_prometheus_duration(text)

@@ -1,4 +1,4 @@
-"""Files: bounded inputs, outputs replaced whole or not at all, and the lock on an output."""
+"""Files: bounded inputs, outputs that are replaced whole or not at all, and the output's lock."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LIMIT = 1000
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Make a folder, under a umask that allows nothing to others."""
+    """Give a folder, under a umask that allows nothing to others."""
     old = os.umask(0o077)
     yield tmp_path
     os.umask(old)
@@ -40,22 +40,22 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def names(folder: Path) -> list[str]:
-    """Return what is in a folder."""
+    """Return the names in a folder."""
     return sorted(path.name for path in folder.iterdir())
 
 
 # --- inputs ---------------------------------------------------------------------------------------
 
 
-def test_reads_what_is_there(folder: Path) -> None:
-    """Bytes come as they are, up to the limit."""
+def test_input_is_read_up_to_the_limit(folder: Path) -> None:
+    """An input is read unchanged, if it is not larger than the limit."""
     path = folder / "in.yml"
     path.write_bytes(b"x" * LIMIT)
     assert read_input(path, LIMIT) == b"x" * LIMIT
 
 
-def test_unpacks_gzip_by_content(folder: Path) -> None:
-    """It is the first bytes that tell, not the name; several members are one file."""
+def test_gzip_is_recognised_by_content(folder: Path) -> None:
+    """A gzip file is recognised by its first bytes, not by its name, and may have members."""
     path = folder / "in.yml"
     path.write_bytes(gzip.compress(b"a: 1\n") + gzip.compress(b"b: 2\n"))
     assert read_input(path, LIMIT) == b"a: 1\nb: 2\n"
@@ -63,8 +63,8 @@ def test_unpacks_gzip_by_content(folder: Path) -> None:
     assert read_input(folder / "in.gz", LIMIT) == b"a: 1\n"
 
 
-def test_limit_holds_for_what_is_unpacked(folder: Path) -> None:
-    """A small file that unpacks to a large one is as refused as a large one."""
+def test_limit_applies_to_unpacked_content(folder: Path) -> None:
+    """A small file that unpacks to a large one is refused, as a large one is."""
     packed, plain = folder / "packed", folder / "plain"
     packed.write_bytes(gzip.compress(b"x" * (LIMIT + 1)))
     plain.write_bytes(b"x" * (LIMIT + 1))
@@ -74,23 +74,23 @@ def test_limit_holds_for_what_is_unpacked(folder: Path) -> None:
 
 
 def test_device_without_end_is_bounded() -> None:
-    """Nothing is read without limit, and /dev/null is an empty input."""
+    """A device without end is read up to the limit only; /dev/null is an empty input."""
     with pytest.raises(InputError, match="/dev/zero: more than 1000 bytes; "):
         read_input(Path("/dev/zero"), LIMIT)
     assert read_input(Path("/dev/null"), LIMIT) == b""
 
 
 @pytest.mark.parametrize("cut", [-1, 12])
-def test_bad_gzip(folder: Path, cut: int) -> None:
-    """Cut or damaged gzip is an error that names the file."""
+def test_damaged_gzip_is_refused(folder: Path, cut: int) -> None:
+    """A truncated or damaged gzip file is an error that names the file."""
     path = folder / "in.yml"
     path.write_bytes(gzip.compress(b"a: 1\n")[:cut] if cut < 0 else b"\x1f\x8b" + b"x" * cut)
     with pytest.raises(InputError, match=r"in\.yml: gzip .*; compress it again"):
         read_input(path, LIMIT)
 
 
-def test_unreadable_inputs_say_why(folder: Path) -> None:
-    """Missing, a folder, below a file, a pipe: each with its path, its cause and its cure."""
+def test_unreadable_inputs_are_refused_with_a_reason(folder: Path) -> None:
+    """Each unreadable input is reported with its path, cause and remedy."""
     (folder / "file").write_bytes(b"")
     os.mkfifo(folder / "pipe")
     expected = {
@@ -108,8 +108,11 @@ def test_unreadable_inputs_say_why(folder: Path) -> None:
         assert identity(path) is None or path.exists()
 
 
-def test_input_without_permission(folder: Path) -> None:
-    """A file of someone else is refused with the cure; root is asked as another user."""
+def test_input_without_permission_is_refused(folder: Path) -> None:
+    """A file that the user may not read is refused with the remedy.
+
+    If the test runs as root, another user reads the file.
+    """
     path = folder / "in.yml"
     path.write_bytes(b"a: 1\n")
     path.chmod(0)
@@ -130,8 +133,8 @@ def test_input_without_permission(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o644])
-def test_writes_with_the_mode_whatever_the_umask(folder: Path, mode: int) -> None:
-    """A new file has the content and the mode, and nothing else is left."""
+def test_output_has_its_mode_with_any_umask(folder: Path, mode: int) -> None:
+    """A new file has its content and mode, and no other file is left."""
     path = folder / "out.yml"
     write_atomically(path, b"a: 1\n", mode)
     assert path.read_bytes() == b"a: 1\n"
@@ -139,8 +142,8 @@ def test_writes_with_the_mode_whatever_the_umask(folder: Path, mode: int) -> Non
     assert names(folder) == ["out.yml"]
 
 
-def test_replaces_and_does_not_write_into(folder: Path) -> None:
-    """Who has the old file open goes on reading the old content."""
+def test_output_is_replaced_and_not_overwritten(folder: Path) -> None:
+    """A process that has opened the old file continues to read the old content."""
     path = folder / "out.yml"
     write_atomically(path, b"old", 0o644)
     with path.open("rb") as old:
@@ -150,8 +153,11 @@ def test_replaces_and_does_not_write_into(folder: Path) -> None:
     assert path.stat().st_mode & 0o7777 == 0o600
 
 
-def test_leftover_of_a_killed_run_is_no_obstacle(folder: Path) -> None:
-    """In a container each run has the same process id; a link planted there is not followed."""
+def test_leftover_of_a_killed_run_is_replaced(folder: Path) -> None:
+    """A temporary file of an earlier run is replaced; a link in its place is not followed.
+
+    In a container each run has the same process ID.
+    """
     victim = folder / "victim"
     victim.write_bytes(b"mine")
     (folder / f".out.yml.tmp-{os.getpid()}").symlink_to(victim)
@@ -160,8 +166,11 @@ def test_leftover_of_a_killed_run_is_no_obstacle(folder: Path) -> None:
     assert victim.read_bytes() == b"mine"
 
 
-def test_leftovers_are_removed_unless_a_process_uses_them(folder: Path) -> None:
-    """A lock tells it, not the process ID in the name, which may be one of another container."""
+def test_unused_leftovers_are_removed(folder: Path) -> None:
+    """Temporary files are removed unless a process has locked them.
+
+    The process ID in the name may be one of another container.
+    """
     out = folder / "out.yml"
     (folder / ".out.yml.tmp-1").touch()
     (folder / ".out.yml.check-22").touch(mode=0o400)
@@ -177,8 +186,10 @@ def test_leftovers_are_removed_unless_a_process_uses_them(folder: Path) -> None:
     remove_leftovers(folder / "absent" / "out.yml")
 
 
-def test_a_running_write_is_no_leftover(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of another replica on the same volume, for example: the write succeeds."""
+def test_file_that_is_being_written_is_not_removed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A temporary file in use, e.g. by another replica on the same volume, is not removed."""
     path, sync, removals = folder / "out.yml", os.fsync, list[int]()
 
     def removed(descriptor: int) -> None:
@@ -192,8 +203,8 @@ def test_a_running_write_is_no_leftover(folder: Path, monkeypatch: pytest.Monkey
     assert path.read_bytes() == b"new"
 
 
-def test_failed_rename_leaves_everything(folder: Path) -> None:
-    """Where the new file cannot take its place, there is no trace of it."""
+def test_failed_rename_leaves_no_trace(folder: Path) -> None:
+    """If the rename fails, the temporary file is removed."""
     path = folder / "out.yml"
     path.mkdir()
     with pytest.raises(IsADirectoryError):
@@ -201,8 +212,11 @@ def test_failed_rename_leaves_everything(folder: Path) -> None:
     assert names(folder) == ["out.yml"]
 
 
-def test_full_disk_leaves_the_old_file(folder: Path) -> None:
-    """A write that fails half-way changes nothing; a limit on file sizes stands for the disk."""
+def test_full_disk_keeps_the_old_file(folder: Path) -> None:
+    """If a write fails half-way, the old file stays.
+
+    A limit on file sizes replaces the full disk.
+    """
     path = folder / "out.yml"
     write_atomically(path, b"old", 0o600)
     program = (
@@ -220,13 +234,13 @@ def test_full_disk_leaves_the_old_file(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/dev/null", "/dev/stdout", "/dev/fd/1", "/dev/none", "/proc/x"])
-def test_a_device_is_not_replaceable(path: str) -> None:
-    """Nor a link to one, wherever that leads now: a rename would replace it for all programs."""
+def test_device_is_not_replaceable(path: str) -> None:
+    """A device or a link to one is not replaceable: a rename would replace it for all programs."""
     assert not is_replaceable(Path(path))
 
 
 def test_only_a_regular_file_is_replaceable(folder: Path) -> None:
-    """Or one that is not there yet."""
+    """Only a regular file, or one that does not exist yet, is replaceable."""
     (folder / "file").touch()
     (folder / "folder").mkdir()
     os.mkfifo(folder / "pipe")
@@ -239,14 +253,14 @@ def test_only_a_regular_file_is_replaceable(folder: Path) -> None:
     assert is_replaceable(Path("/dev/shm/none"))
 
 
-def test_a_circle_of_links_on_the_way_is_no_device(folder: Path) -> None:
-    """Creating the file there says what is wrong."""
+def test_path_behind_a_circle_of_links_is_replaceable(folder: Path) -> None:
+    """A circle of links is no device; creating the file reports the actual problem."""
     (folder / "circle").symlink_to("circle")
     assert is_replaceable(folder / "circle" / "file")
 
 
-def test_is_current(folder: Path) -> None:
-    """A file is current with the same bytes and the same mode, and only then."""
+def test_file_with_equal_bytes_and_mode_is_current(folder: Path) -> None:
+    """A file is current only if it has the same bytes and the same mode."""
     path = folder / "out.yml"
     assert not is_current(path, b"", 0o600)
     write_atomically(path, b"abc", 0o600)
@@ -260,8 +274,8 @@ def test_is_current(folder: Path) -> None:
 # --- the lock -------------------------------------------------------------------------------------
 
 
-def test_second_holder_is_refused(folder: Path) -> None:
-    """One output has one writer; the refusal names it, and the lock's file stays behind."""
+def test_second_holder_of_the_lock_is_refused(folder: Path) -> None:
+    """A second holder of an output's lock is refused with its name; the lock's file stays."""
     os.umask(0)
     path = folder / "out.yml"
     with OutputLock(path), pytest.raises(OutputInUse, match=f"^{path}: another .*--output"):
@@ -273,8 +287,8 @@ def test_second_holder_is_refused(folder: Path) -> None:
         OutputLock(path).close()
 
 
-def test_waits_for_the_holder_to_go(folder: Path) -> None:
-    """With a wait, the lock is taken as soon as it is free, and refused at the deadline."""
+def test_lock_waits_for_its_holder(folder: Path) -> None:
+    """With a wait, the lock is acquired as soon as it is free, and refused at the deadline."""
     path = folder / "out.yml"
     first = OutputLock(path)
     started = time.monotonic()
@@ -288,8 +302,8 @@ def test_waits_for_the_holder_to_go(folder: Path) -> None:
     assert time.monotonic() - started < 30, "not at the deadline only"
 
 
-def test_child_that_inherits_it_holds_it(folder: Path) -> None:
-    """The lock is free when the last process with the descriptor is gone, not before."""
+def test_child_that_inherits_the_lock_holds_it(folder: Path) -> None:
+    """The lock is free when the last process with its descriptor has exited."""
     path = folder / "out.yml"
     with OutputLock(path) as lock:
         child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[lock.fileno()])
@@ -299,8 +313,8 @@ def test_child_that_inherits_it_holds_it(folder: Path) -> None:
     OutputLock(path).close()
 
 
-def test_child_that_does_not_inherit_it_does_not_hold_it(folder: Path) -> None:
-    """Other children of the holder do not keep the lock by accident."""
+def test_other_child_does_not_hold_the_lock(folder: Path) -> None:
+    """A child that was not given the descriptor does not hold the lock."""
     path = folder / "out.yml"
     with OutputLock(path):
         child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, close_fds=False)
@@ -309,14 +323,14 @@ def test_child_that_does_not_inherit_it_does_not_hold_it(folder: Path) -> None:
 
 
 def test_lock_file_that_is_a_link_is_refused(folder: Path) -> None:
-    """A link in the lock's place could lead two processes to different locks."""
+    """A link in place of the lock's file is refused: it could lead two processes to two locks."""
     (folder / "out.yml.lock").symlink_to(folder / "elsewhere")
     with pytest.raises(OSError, match="symbolic links"):
         OutputLock(folder / "out.yml")
     assert names(folder) == ["out.yml.lock"]
 
 
-def test_a_terminal_is_no_input() -> None:
-    """A device that has nothing to read yet is refused, and not waited for."""
+def test_terminal_is_no_input() -> None:
+    """A device without content is refused rather than waited for."""
     with pytest.raises(InputError, match=r"/dev/ptmx: a terminal or device without content; "):
         read_input(Path("/dev/ptmx"), LIMIT)

@@ -1,4 +1,4 @@
-"""Lines of one kind: few are written, and none is left out without being counted."""
+"""A limit for log lines of one kind: few are written, and the others are counted."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from wrapper.base.line_limit import FIRST, PERIOD_S, LineLimit
 from wrapper.base.log import limited
 
 
-def test_after_the_first_there_is_one_per_period_with_the_number_left_out() -> None:
-    """However many there are."""
+def test_after_the_first_lines_one_per_period_is_written() -> None:
+    """After the first lines, one per period is written, with the number of those left out."""
     limit = LineLimit()
     assert [limit.left_out_before("a", 100.0) for _ in range(FIRST)] == [0] * FIRST
     assert {limit.left_out_before("a", 100.0 + number / 10) for number in range(500)} == {None}
@@ -22,8 +22,8 @@ def test_after_the_first_there_is_one_per_period_with_the_number_left_out() -> N
     assert limit.left_out_before("a", 100.0 + 3 * PERIOD_S) == 0
 
 
-def test_a_flood_is_bounded_in_all() -> None:
-    """One a second for a day: the first, and one a minute."""
+def test_number_of_lines_is_bounded() -> None:
+    """Of one line per second for a day, the first ones and one per minute are written."""
     limit = LineLimit()
     found = [limit.left_out_before("a", float(second)) for second in range(86_400)]
     written = [each for each in found if each is not None]
@@ -31,8 +31,8 @@ def test_a_flood_is_bounded_in_all() -> None:
     assert len(written) + sum(written) + 59 == 86_400, "each is written, or counted but the newest"
 
 
-def test_kinds_are_apart_and_a_quiet_time_is_made_good() -> None:
-    """A flood of one kind hides no other; after a quiet time the first are written again."""
+def test_kinds_are_limited_separately() -> None:
+    """A flood of one kind does not limit another, and a quiet time resets the limit."""
     limit = LineLimit()
     for _ in range(100):
         limit.left_out_before("a", 0.0)
@@ -42,10 +42,10 @@ def test_kinds_are_apart_and_a_quiet_time_is_made_good() -> None:
     assert found == [100 - FIRST, *[0] * (FIRST - 1), None]
 
 
-def test_a_logger_can_be_limited(
+def test_logger_can_be_limited(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By message and status; the next line says how many were left out."""
+    """A logger's lines are limited by message and status; the next one has the number left out."""
     now = 0.0
     monkeypatch.setattr(clock, "now", lambda: now)
     log = limited(logging.getLogger("tests.limited"))

@@ -1,4 +1,4 @@
-"""Whose word a line of the log is, and what of others' is left out."""
+"""The component, level and source of a log line, and which lines of libraries are left out."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ for name in ("wrapper.targets.target_queue", "kombu.transport.virtual.base", "am
         ("urllib3.connectionpool", "urllib3"),
     ],
 )
-def test_a_line_says_whose_it_is(logger: str, component: str) -> None:
-    """What a library says is not taken for ours."""
+def test_line_names_its_component(logger: str, component: str) -> None:
+    """A line of a library names the library, so that it is not taken for ours."""
     record = logging.makeLogRecord({"name": logger, "levelno": 40, "msg": "so it is"})
     [line] = read_log(Formatter(lambda: Form.LOGFMT).format(record))
     assert line.component == component
 
 
-def test_libraries_tell_errors_only() -> None:
-    """Whatever the level is: at debug they would tell what they send."""
+def test_libraries_log_errors_only() -> None:
+    """At any level, libraries log errors only: at debug they would log what they send."""
     done = subprocess.run(
         [sys.executable, "-c", SPEAKING], check=True, capture_output=True, text=True
     )
@@ -64,14 +64,14 @@ def test_libraries_tell_errors_only() -> None:
     [(10, "debug"), (20, "info"), (30, "warn"), (40, "error"), (50, "error")],
 )
 def test_levels_are_those_of_prometheus(number: int, level: str) -> None:
-    """It has no critical one."""
+    """Python's levels become those of Prometheus, which has no critical one."""
     record = logging.makeLogRecord({"levelno": number, "name": "wrapper"})
     [line] = read_log(Formatter(lambda: Form.GO_KIT_JSON).format(record))
     assert line.level == level
 
 
-def test_a_line_says_where_in_the_code_it_comes_from() -> None:
-    """File and line, as Prometheus'."""
+def test_line_has_its_place_in_the_code() -> None:
+    """A line has its file and line number, as in Prometheus."""
     record = logging.makeLogRecord(
         {"levelno": 40, "name": "wrapper", "filename": "plan.py", "lineno": 7}
     )
@@ -79,8 +79,8 @@ def test_a_line_says_where_in_the_code_it_comes_from() -> None:
     assert line.source == "plan.py:7"
 
 
-def test_a_traceback_stays_in_the_line() -> None:
-    """As a field of its own."""
+def test_traceback_stays_in_the_line() -> None:
+    """A traceback is a field of its line."""
     error = ValueError("it's so")
     fields = {"levelno": 40, "name": "wrapper", "exc_info": (ValueError, error, None)}
     record = logging.makeLogRecord(fields)
@@ -88,8 +88,8 @@ def test_a_traceback_stays_in_the_line() -> None:
     assert line.fields["traceback"].endswith("ValueError: it's so")
 
 
-def test_the_next_line_says_how_many_nobody_read() -> None:
-    """A reader that goes on knows that lines are missing."""
+def test_next_line_has_the_number_of_dropped_lines() -> None:
+    """If lines were dropped because nobody read them, the next line has their number."""
     reading, writing = os.pipe()
     handler = Handler(LogOutput(writing))
     handler.setFormatter(Formatter(lambda: Form.LOGFMT))
@@ -113,8 +113,8 @@ def test_the_next_line_says_how_many_nobody_read() -> None:
     assert dropped == [None] * written + [str(3000 - written), None]
 
 
-def test_no_field_of_a_message_hides_what_each_line_has() -> None:
-    """In none of the forms: a message's own fields have other names."""
+def test_no_field_of_a_message_replaces_a_common_field() -> None:
+    """In each format, a message's own fields have names other than the common fields."""
     taken = {"time", "ts", "level", "source", "caller", "component", "msg", "traceback"}
     named = {
         (path.name, name) for path in (ROOT / "wrapper").rglob("*.py") for name in _extra(path)
@@ -124,7 +124,7 @@ def test_no_field_of_a_message_hides_what_each_line_has() -> None:
 
 
 def _extra(path: Path) -> Iterator[str]:
-    """Yield the keys of all literals in a module that looks like it hands fields to its log."""
+    """Yield the keys of all literals in a module that passes fields to its log."""
     tree = ast.parse(path.read_text())
     if not any(isinstance(node, ast.keyword) and node.arg == "extra" for node in ast.walk(tree)):
         return

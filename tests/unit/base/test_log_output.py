@@ -1,4 +1,4 @@
-"""Log lines go to whoever reads; nobody waits for one who does not."""
+"""Log lines are written to a reader, but never block without one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def fill(output: LogOutput) -> bytes:
-    """Write lines until one does not go, and return those that went."""
+    """Write lines until one is dropped, and return those that were written."""
     count = 0
     while output.write(LINE):
         count += 1
@@ -39,12 +39,12 @@ def fill(output: LogOutput) -> bytes:
 
 
 def read(end: int, size: int = 1 << 20) -> bytes:
-    """Return what lies in a pipe."""
+    """Return the content of a pipe."""
     return os.read(end, size) if select.select([end], [], [], 0)[0] else b""
 
 
-def test_nobody_waits_for_a_full_pipe(pipe: tuple[int, int]) -> None:
-    """The first line that finds it full may wait for a slow reader; no other does."""
+def test_full_pipe_does_not_block(pipe: tuple[int, int]) -> None:
+    """Only the first line that finds the pipe full waits a moment for a slow reader."""
     output = LogOutput(pipe[1])
     begun_at = now()
     fill(output)
@@ -54,8 +54,8 @@ def test_nobody_waits_for_a_full_pipe(pipe: tuple[int, int]) -> None:
     assert now() - begun_at < 100 * WAIT_S, "all would take a thousand times as long"
 
 
-def test_what_was_written_is_whole_and_there_is_room_again(pipe: tuple[int, int]) -> None:
-    """Of lines as short as these, none is cut."""
+def test_written_lines_are_whole_and_new_ones_fit_later(pipe: tuple[int, int]) -> None:
+    """Short lines are never cut, and after the pipe has been read there is room again."""
     output = LogOutput(pipe[1])
     written = fill(output)
     assert read(pipe[0]) == written
@@ -63,8 +63,8 @@ def test_what_was_written_is_whole_and_there_is_room_again(pipe: tuple[int, int]
     assert read(pipe[0]) == LINE
 
 
-def test_after_a_line_that_was_cut_a_new_one_begins(pipe: tuple[int, int]) -> None:
-    """A line that is longer than the room: the next is no part of it."""
+def test_new_line_follows_a_cut_one(pipe: tuple[int, int]) -> None:
+    """After a line that was cut, a line break is written before the next one."""
     output = LogOutput(pipe[1])
     assert not output.write(b"y" * (1 << 20) + b"\n")
     assert not output.write(LINE)
@@ -75,8 +75,8 @@ def test_after_a_line_that_was_cut_a_new_one_begins(pipe: tuple[int, int]) -> No
     assert read(pipe[0]) == b"\n" + LINE + LINE
 
 
-def test_a_slow_reader_gets_all_of_a_long_line(pipe: tuple[int, int]) -> None:
-    """A line may be longer than the pipe."""
+def test_slow_reader_gets_a_long_line(pipe: tuple[int, int]) -> None:
+    """A reader gets all of a line that is longer than the pipe."""
     line, found = b"z" * 300_000 + b"\n", bytearray()
 
     def collect() -> None:
@@ -90,16 +90,16 @@ def test_a_slow_reader_gets_all_of_a_long_line(pipe: tuple[int, int]) -> None:
     assert found == line
 
 
-def test_the_pipe_stays_as_it_is_for_others(pipe: tuple[int, int]) -> None:
-    """O_NONBLOCK would be theirs, too."""
+def test_flags_of_the_pipe_are_not_changed(pipe: tuple[int, int]) -> None:
+    """The pipe does not get O_NONBLOCK, which would affect other processes too."""
     fill(LogOutput(pipe[1]))
     assert not fcntl.fcntl(pipe[1], fcntl.F_GETFL) & os.O_NONBLOCK
 
 
-def test_a_pipe_of_another_user_keeps_nobody_waiting(
+def test_pipe_of_another_user_does_not_block(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It cannot be opened again; it is asked before each piece whether there is room."""
+    """A pipe that cannot be reopened is checked for room before each piece."""
 
     def refuse(*_: object) -> int:
         raise PermissionError
@@ -113,8 +113,8 @@ def test_a_pipe_of_another_user_keeps_nobody_waiting(
     assert not output.write(b"y" * (1 << 20) + b"\n")
 
 
-def test_a_socket_keeps_nobody_waiting() -> None:
-    """As under systemd."""
+def test_socket_does_not_block() -> None:
+    """A socket, as under systemd, does not block."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         output = LogOutput(ours.fileno())
@@ -124,8 +124,8 @@ def test_a_socket_keeps_nobody_waiting() -> None:
         assert output.write(LINE)
 
 
-def test_a_terminal_keeps_nobody_waiting() -> None:
-    """It says that there is room if there is for one byte."""
+def test_terminal_does_not_block() -> None:
+    """A terminal, which reports room if there is room for one byte, does not block."""
     ours, theirs = pty.openpty()
     lines: list[bytes] = []
     writer = threading.Thread(target=lambda: lines.append(fill(LogOutput(theirs))), daemon=True)
@@ -139,8 +139,8 @@ def test_a_terminal_keeps_nobody_waiting() -> None:
     os.close(theirs)
 
 
-def test_a_file_gets_all_and_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
-    """A file is appended to where others write, too."""
+def test_file_gets_all_lines_and_closed_pipe_is_no_error(tmp_path: Path) -> None:
+    """A file gets all lines, also if another process appends to it; a closed pipe is no error."""
     with (tmp_path / "log").open("ab", buffering=0) as file:
         output = LogOutput(file.fileno())
         assert output.write(LINE)

@@ -1,4 +1,4 @@
-"""A group of threads: what ends unasked is told, and at the end all are ended and waited for."""
+"""A group of threads: unexpected ends are reported, and finally all threads are ended."""
 
 from __future__ import annotations
 
@@ -19,41 +19,44 @@ Told = queue.SimpleQueue[ThreadEnded]
 
 @pytest.fixture
 def told() -> Told:
-    """Give what a group reports."""
+    """Give the queue of a group's reports."""
     return queue.SimpleQueue()
 
 
 @pytest.fixture
 def threads(told: Told) -> ThreadGroup:
-    """Give a group of nobody."""
+    """Give an empty group."""
     return ThreadGroup(told.put)
 
 
 def lasting(threads: ThreadGroup, name: str) -> threading.Event:
-    """Start a thread that lasts until it is ended; return what says that it has been."""
+    """Start a thread that runs until it is ended; return the event of its end."""
     ended = threading.Event()
     threads.start(name, ended.wait, ended.set)
     return ended
 
 
 def fail() -> None:
-    """Raise what nobody foresaw."""
+    """Raise an unexpected error."""
     raise ValueError("hunter2")
 
 
-def test_a_group_of_nobody_ends_at_once(
+def test_empty_group_ends_at_once(
     threads: ThreadGroup, told: Told, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """There is nothing to wait for."""
+    """An empty group has nothing to wait for."""
     threads.end(LIMIT_S)
     assert told.empty()
     assert not caplog.records
 
 
-def test_one_that_raises_is_told(
+def test_thread_that_raises_is_reported(
     threads: ThreadGroup, told: Told, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With its place, and not its words, which may be secret; the log has its traceback."""
+    """The report has the error's place, but not its message, which may be secret.
+
+    The log has the traceback.
+    """
     threads.start("first", fail, lambda: None)
     ended = told.get(timeout=LIMIT_S)
     assert ended.name == "first"
@@ -66,10 +69,10 @@ def test_one_that_raises_is_told(
 
 
 @pytest.mark.parametrize("error", [RecursionError, SystemExit, KeyboardInterrupt])
-def test_whatever_ends_it_is_told(
+def test_any_exception_is_reported(
     threads: ThreadGroup, told: Told, error: type[BaseException]
 ) -> None:
-    """Also what Python takes for no error of a thread."""
+    """Also exceptions that Python does not report for a thread are reported."""
 
     def leave() -> None:
         raise error
@@ -78,18 +81,18 @@ def test_whatever_ends_it_is_told(
     assert error.__name__ in told.get(timeout=LIMIT_S).problem
 
 
-def test_one_that_returns_unasked_is_told(
+def test_thread_that_returns_unexpectedly_is_reported(
     threads: ThreadGroup, told: Told, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It was to last."""
+    """A thread with an end function must not return before it is ended."""
     threads.start("first", lambda: None, lambda: None)
     assert told.get(timeout=LIMIT_S).name == "first"
     [record] = caplog.records
     assert record.levelno == logging.ERROR
 
 
-def test_one_without_an_end_may_return(threads: ThreadGroup, told: Told) -> None:
-    """And yet not fail."""
+def test_thread_without_an_end_function_may_return(threads: ThreadGroup, told: Told) -> None:
+    """A thread without an end function may return, but its failure is reported."""
     done = threading.Event()
     threads.start("short", done.set)
     assert done.wait(LIMIT_S)
@@ -98,10 +101,13 @@ def test_one_without_an_end_may_return(threads: ThreadGroup, told: Told) -> None
     assert told.empty()
 
 
-def test_many_are_ended_and_waited_for_the_last_first(
+def test_threads_are_ended_in_reverse_order(
     threads: ThreadGroup, told: Told, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What builds on another is ended before it; nothing of that is told."""
+    """The last thread is ended first, and nothing is reported.
+
+    A later thread may depend on an earlier one.
+    """
     order: list[str] = []
 
     def start(name: str) -> None:
@@ -123,8 +129,8 @@ def test_many_are_ended_and_waited_for_the_last_first(
     assert not caplog.records
 
 
-def test_one_of_many_that_fails_leaves_the_others_alone(threads: ThreadGroup, told: Told) -> None:
-    """Who ends then is the supervisor's to say."""
+def test_failing_thread_does_not_end_the_others(threads: ThreadGroup, told: Told) -> None:
+    """If a thread fails, the others run on until the group is ended."""
     others = [lasting(threads, "before"), lasting(threads, "after")]
     threads.start("failing", fail, lambda: None)
     assert told.get(timeout=LIMIT_S).name == "failing"
@@ -133,10 +139,10 @@ def test_one_of_many_that_fails_leaves_the_others_alone(threads: ThreadGroup, to
     assert all(other.is_set() for other in others)
 
 
-def test_one_that_does_not_end_is_named_and_left(
+def test_thread_that_does_not_end_is_logged(
     threads: ThreadGroup, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The end of the process waits for nobody longer than that."""
+    """The end of the group waits for a limited time, then logs the threads that still run."""
     stuck = threading.Event()
     threads.start("stuck", lambda: stuck.wait(LIMIT_S), lambda: None)
     lasting(threads, "good")
@@ -148,8 +154,8 @@ def test_one_that_does_not_end_is_named_and_left(
     stuck.set()
 
 
-def test_nothing_is_started_at_the_end(threads: ThreadGroup) -> None:
-    """It would not be ended."""
+def test_no_thread_starts_after_the_end(threads: ThreadGroup) -> None:
+    """After its end, the group starts no thread: nothing would end it."""
     threads.end(0.0)
     begun = threading.Event()
     threads.start("late", begun.set)
@@ -157,10 +163,10 @@ def test_nothing_is_started_at_the_end(threads: ThreadGroup) -> None:
     assert not begun.is_set()
 
 
-def test_threads_that_others_start_are_told_too(
+def test_foreign_threads_are_reported(
     threads: ThreadGroup, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the hook of the process."""
+    """As ``threading.excepthook``, the group reports failures of other threads."""
     monkeypatch.setattr(threading, "excepthook", threads.excepthook)
     thread: Callable[..., threading.Thread] = threading.Thread
     thread(target=fail, name="foreign", daemon=True).start()

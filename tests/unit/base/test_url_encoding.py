@@ -1,4 +1,4 @@
-"""URLs as people write them, and as they are sent."""
+"""URLs as written by people, and as sent."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from wrapper.base.url_encoding import to_uri
         "http://xn--1tw26a.example/",
     ],
 )
-def test_a_uri_stays_as_it_is(url: str) -> None:
-    """Nothing that may stand there is touched, nor encoded twice."""
+def test_valid_uri_is_unchanged(url: str) -> None:
+    """A valid URI is unchanged, and nothing is encoded twice."""
     assert to_uri(url) == url
 
 
@@ -42,8 +42,8 @@ def test_a_uri_stays_as_it_is(url: str) -> None:
         ("http://ü:p%wört@h/", "http://%C3%BC:p%25w%C3%B6rt@h/"),
     ],
 )
-def test_what_a_uri_cannot_have_is_encoded(url: str, sent: str) -> None:
-    """Path and query as UTF-8, the host by IDNA; bytes that are no text stay these bytes."""
+def test_invalid_characters_are_encoded(url: str, sent: str) -> None:
+    """Path and query are encoded as UTF-8, the host by IDNA; bytes that are no text stay."""
     assert to_uri(url) == sent
 
 
@@ -68,8 +68,8 @@ def test_what_a_uri_cannot_have_is_encoded(url: str, sent: str) -> None:
         ("http://a..ü/", "DNS"),
     ],
 )
-def test_what_cannot_be_encoded_is_refused(url: str, said: str) -> None:
-    """The words say what is wrong with it, and repeat nothing of it."""
+def test_url_that_cannot_be_encoded_is_refused(url: str, said: str) -> None:
+    """The message gives the reason, but shows nothing of the URL."""
     with pytest.raises(ValueError, match="not an HTTP URL") as caught:
         to_uri(url)
     assert said in str(caught.value)
@@ -80,8 +80,8 @@ PARTS = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_character
 
 
 @given(PARTS, PARTS)
-def test_the_server_reads_what_was_written(path: str, query: str) -> None:
-    """What is sent is plain ASCII, decodes to what was written, and is not encoded further."""
+def test_server_decodes_what_was_written(path: str, query: str) -> None:
+    """The sent URL is ASCII, decodes to what was written, and does not change again."""
     url = f"http://h/{path}?q{query}&z"
     sent = to_uri(url)
     assert sent.isascii()

@@ -1,4 +1,4 @@
-"""A time limit for a call: its result, its error, and what it leaves in memory."""
+"""A time limit for a call: its result, its error, and what stays in memory."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from wrapper.access.request_errors import ServerDescription, explain
 from wrapper.base.with_timeout import with_timeout
 
 
-def test_the_result_and_the_error_are_those_of_the_call() -> None:
-    """They pass from one thread to the other."""
+def test_result_and_error_are_those_of_the_call() -> None:
+    """The call's result or error is passed from its thread to the caller."""
     assert with_timeout(lambda: 3, 10) == 3
     with pytest.raises(ZeroDivisionError):
         with_timeout(lambda: 1 // 0, 10)
 
 
-def test_a_request_without_a_thread_blames_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server has not even been asked."""
+def test_missing_thread_is_not_blamed_on_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If no thread can be started, the message names the local limit, not the server."""
     refuse_threads(monkeypatch)
     with pytest.raises(OSError, match="no thread") as refused:
         with_timeout(lambda: 3, 10)
@@ -30,8 +30,8 @@ def test_a_request_without_a_thread_blames_no_server(monkeypatch: pytest.MonkeyP
     assert "raise the limit of processes" in found.text
 
 
-def test_a_call_that_takes_longer_is_left() -> None:
-    """It cannot be stopped."""
+def test_call_that_takes_too_long_is_abandoned() -> None:
+    """A call that takes too long cannot be stopped: it is abandoned with a TimeoutError."""
     end = threading.Event()
     try:
         with pytest.raises(TimeoutError):
@@ -40,8 +40,11 @@ def test_a_call_that_takes_longer_is_left() -> None:
         end.set()
 
 
-def test_an_error_keeps_nothing_of_the_call() -> None:
-    """An answer that is too large would stay until the garbage collector runs."""
+def test_error_keeps_no_data_of_the_call() -> None:
+    """An error keeps no reference to the call's data.
+
+    An answer that is too large would otherwise stay until the garbage collector runs.
+    """
     are_gone = []
 
     def read() -> None:

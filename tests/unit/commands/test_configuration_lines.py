@@ -1,4 +1,4 @@
-"""What `status` prints about a configuration with problems."""
+"""The lines of ``status`` about a configuration with problems."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from wrapper.commands.configuration_lines import configuration_lines
         (None, []),
     ],
 )
-def test_the_first_problem_is_told(configuration: Any, lines: list[str]) -> None:
-    """With the place of the others; nothing for a valid one, or one in another form."""
+def test_first_problem_is_shown(configuration: Any, lines: list[str]) -> None:
+    """The first problem is shown with the number of others; a valid configuration has no line."""
     replica = {"url": "", "status": {"identity": "a", "configuration": configuration}}
     assert list(configuration_lines([replica, {}, {"status": [1]}])) == lines

@@ -1,4 +1,4 @@
-"""What `status` prints about the replicas' gates."""
+"""The lines of ``status`` about the replicas' gates."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def lines(gate: Any) -> list[str]:
         ),
     ],
 )
-def test_a_gate_has_one_line(gate: dict[str, Any], line: str) -> None:
-    """Its state, what it holds and since when, how far the receiver is behind, and problems."""
+def test_gate_has_one_line(gate: dict[str, Any], line: str) -> None:
+    """The line has the gate's state, what it holds since when, the delay, and problems."""
     assert lines(gate) == [f"gate of a: {line}"]
 
 
@@ -83,12 +83,12 @@ def test_a_gate_has_one_line(gate: dict[str, Any], line: str) -> None:
         {**GATE, "endpoints": [{}]},
     ],
 )
-def test_without_a_gate_or_with_one_of_another_form_there_is_none(gate: Any) -> None:
-    """Other replicas may be of another version, or lie."""
+def test_missing_or_unknown_gate_has_no_line(gate: Any) -> None:
+    """A gate in another form, e.g. of another version, has no line."""
     assert lines(gate) == []
 
 
 @pytest.mark.parametrize("replica", [{}, {"status": None}, {"status": {"identity": "a"}}])
-def test_who_does_not_answer_has_none(replica: dict[str, Any]) -> None:
-    """Nor has an older version, whose status lacks the field."""
+def test_replica_without_an_answer_has_no_line(replica: dict[str, Any]) -> None:
+    """A replica that does not answer, or is too old to have a gate, has no line."""
     assert list(gate_lines([replica])) == []

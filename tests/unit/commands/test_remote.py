@@ -1,4 +1,4 @@
-"""What the words of `status` and `step-down` mean, and the table that is printed."""
+"""The arguments of ``status`` and ``step-down``, and the table that they print."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ LOCAL = "http://127.0.0.1:9095"
         (["--http-config", "/f.yml"], RemoteRequest(LOCAL, http_config="/f.yml")),
     ],
 )
-def test_words_are_read(words: list[str], asked: RemoteRequest) -> None:
-    """A URL, or this machine's; how long; whether to force it."""
+def test_arguments_are_read(words: list[str], asked: RemoteRequest) -> None:
+    """The arguments are a URL, by default this machine's, a duration, and whether to force."""
     assert read_arguments(["step-down", *words], {}) == asked
 
 
@@ -50,8 +50,8 @@ def test_words_are_read(words: list[str], asked: RemoteRequest) -> None:
         ("10.0.0.1:8000", "http://10.0.0.1:8000"),
     ],
 )
-def test_whom_it_asks_is_said_by_the_environment(address: str, url: str, tmp_path: Path) -> None:
-    """As the replica beside it was told where to listen, over TLS or not."""
+def test_default_url_comes_from_the_environment(address: str, url: str, tmp_path: Path) -> None:
+    """The default URL is that at which a replica with this environment listens, with TLS or not."""
     environ = {"ELECTOR_API_LISTEN_ADDRESS": address}
     assert read_arguments(["status"], environ).url == url
     web = tmp_path / "web.yml"
@@ -74,21 +74,21 @@ def test_whom_it_asks_is_said_by_the_environment(address: str, url: str, tmp_pat
         (["h:1", "h:2"], "h:2: only one URL .* h:1 "),
     ],
 )
-def test_words_that_mean_nothing_are_refused(words: list[str], told: str) -> None:
-    """With what can be written instead."""
+def test_invalid_arguments_are_refused(words: list[str], told: str) -> None:
+    """The message says what can be written instead."""
     with pytest.raises(CommandFailed, match=told):
         read_arguments(["step-down", *words], {})
 
 
 @pytest.mark.parametrize("word", ["--for=1h", "--force"])
-def test_a_status_takes_nothing_that_would_change_it(word: str) -> None:
-    """It is refused, rather than ignored."""
+def test_status_refuses_flags_of_step_down(word: str) -> None:
+    """``status`` refuses flags of ``step-down`` rather than ignoring them."""
     with pytest.raises(CommandFailed, match="unknown; status takes URL and --http-config=FILE"):
         read_arguments(["status", word], {})
 
 
-def test_a_password_that_nobody_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a terminal or standard input, it says where else to write it."""
+def test_password_that_cannot_be_prompted_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a terminal or standard input, the message says where else to write the password."""
 
     def fail(_prompt: str) -> str:
         raise EOFError
@@ -99,14 +99,14 @@ def test_a_password_that_nobody_can_be_asked_for(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("url", ["ftp://h", "http://h:port"])
-def test_what_is_no_url_is_refused(url: str) -> None:
-    """Before anybody is asked."""
+def test_invalid_url_is_refused(url: str) -> None:
+    """An invalid URL is refused before any request."""
     with pytest.raises(CommandFailed, match="is not an HTTP URL"):
         Api(url)
 
 
 def test_a_password_is_not_shown() -> None:
-    """Errors name the server by this."""
+    """The text of an API, which errors contain, has no password."""
     assert str(Api("http://alice:wonderland@h:1")) == "http://h:1"
 
 
@@ -120,10 +120,10 @@ def test_a_password_is_not_shown() -> None:
         (200, {"errorType": "no_authentication"}, False),
     ],
 )
-def test_an_api_without_authentication_is_recognised(
+def test_api_without_authentication_is_recognised(
     code: int, answer: dict[str, Any], lacks: bool
 ) -> None:
-    """By the field of its answer; that of an earlier version by its words."""
+    """An API without authentication is recognised by its error type, an old one by its message."""
     assert lacks_authentication(code, answer) is lacks
 
 
@@ -139,8 +139,8 @@ STATUS: dict[str, Any] = {
 }
 
 
-def test_the_table_keeps_its_columns_whatever_is_in_it() -> None:
-    """What others say may hold what a terminal would act on."""
+def test_table_keeps_its_columns_with_any_content() -> None:
+    """Control characters in an answer do not disturb the table."""
     told = {**STATUS, "identity": "a\x1b[2J"}
     gone = {"url": "http://h:1", "status": None, "problem": "it refuses connections"}
     unseen = {"url": "", "status": {**STATUS, "leader": None}, "problem": ""}
@@ -163,8 +163,8 @@ def test_the_table_keeps_its_columns_whatever_is_in_it() -> None:
         {"without": "leader"},
     ],
 )
-def test_what_is_no_status_has_its_line(changes: dict[str, Any]) -> None:
-    """And the others theirs."""
+def test_invalid_status_has_its_line(changes: dict[str, Any]) -> None:
+    """An answer that is no status has a line that says so, and the others have theirs."""
     kept = {key: value for key, value in STATUS.items() if key != changes.get("without")}
     wrong = {"url": "http://h:1", "status": {**kept, **changes}}
     _, line, other = table([wrong, {"status": STATUS}])
@@ -174,8 +174,8 @@ def test_what_is_no_status_has_its_line(changes: dict[str, Any]) -> None:
     assert "unreachable" in list(table([{}]))[1]
 
 
-def test_the_outcome_is_what_a_status_shows() -> None:
-    """Another leads, or it keeps out until another time than before."""
+def test_outcome_of_a_step_down_comes_from_the_status() -> None:
+    """A step-down has succeeded if another leads, or if the end of the pause has changed."""
     follows = {**STATUS, "is_leader": False, "leader": "b"}
     paused = {**follows, "paused_until": "T2"}
     assert outcome_of(STATUS, STATUS, None) == ""
@@ -205,21 +205,21 @@ class Supervisor:
         return {"ELECTOR_OUTPUT": "o.yml"}
 
     def cwd(self) -> str:
-        """Return the working folder."""
+        """Return the working directory."""
         return "/run"
 
 
 @pytest.mark.parametrize(
     "words", [["/python", "/bin/prometheus-elector"], ["python", "-m", "wrapper"]]
 )
-def test_the_output_of_a_replica_beside_is_found(words: list[str]) -> None:
-    """By its arguments and its environment, and from its working folder."""
+def test_output_of_a_replica_on_this_machine_is_found(words: list[str]) -> None:
+    """The output comes from the process' arguments or environment, relative to its directory."""
     assert output_of_process(cast("Any", Supervisor(words))) == Path("/run/o.yml")
     given = [*words, "--output=/data/p.yml", "--", "/bin/prometheus"]
     assert output_of_process(cast("Any", Supervisor(given))) == Path("/data/p.yml")
 
 
-def test_a_replica_that_was_started_by_another_name_is_told() -> None:
-    """As where a link to the program has a name of its own."""
+def test_replica_with_another_program_name_is_reported() -> None:
+    """If the program has another name, e.g. that of a link, the message says so."""
     with pytest.raises(CommandFailed, match="process 7 is not known, because its program has anot"):
         output_of_process(cast("Any", Supervisor(["python", "/bin/elector", "--output=p.yml"])))

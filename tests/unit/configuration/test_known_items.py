@@ -377,7 +377,10 @@ def test_names_are_found_as_written() -> None:
     "form", ["'{}'", '"{}"', "\"the '{}'\"", "'the \"{}\": no # 1'", '"é/{}"', "\"'{}'\""]
 )
 def test_names_in_quotes_are_found_without_parsing(form: str) -> None:
-    """Names in quotes are found without parsing their items, however many jobs there are."""
+    """A name in quotes is found without parsing its item.
+
+    A name of the leader's is compared with the names of all items.
+    """
     content = jobs(*(f"job_name: {form.format(n)}" for n in ("b-1", "c-2", "d-3"))).encode()
     composed = mock.Mock(wraps=compose)
     with mock.patch.object(known_items, "compose", composed):

@@ -1,4 +1,4 @@
-"""What a process uses: not what its clients keep open."""
+"""The resources of a process, without what its clients keep open."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tests.soak.family import Life, figures
 
 
 def descriptors() -> int:
-    """Return the number that counts of this process."""
+    """Return the number of descriptors of this process that counts."""
     return int(figures(Life(os.getpid(), 0)).descriptors)
 
 
-def test_a_connection_that_its_client_keeps_open_does_not_count() -> None:
-    """One that the client has closed, and the server has not, does."""
+def test_connection_that_a_client_keeps_open_does_not_count() -> None:
+    """A connection counts if its client has closed it and the server has not."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         before = descriptors()
         with socket.create_connection(listener.getsockname()) as client:

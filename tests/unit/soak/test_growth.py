@@ -1,4 +1,4 @@
-"""The soak finds what grows, and takes no single peak for growth."""
+"""The soak finds growing resources, and ignores a single peak."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ FEW = Figures(threads=5, descriptors=20, memory=30.0)
 
 
 def found(*figures: Figures) -> list[str]:
-    """Return what has grown."""
+    """Return the reported growth."""
     return [each.text for each in grown("g", "the supervisor", 1.0, figures)]
 
 
-def test_what_stays_has_not_grown() -> None:
-    """Nor what comes down, nor a peak at any time, the last one too."""
+def test_steady_figures_and_peaks_are_ignored() -> None:
+    """Steady figures are no growth, nor is a single peak at any time."""
     peak = Figures(50, 200, 300.0)
     for at in range(10):
         assert found(*[peak if n == at else FEW for n in range(10)]) == []
 
 
 @pytest.mark.parametrize("name", Figures._fields)
-def test_what_grows_is_found(name: str) -> None:
-    """Each figure that is above what it was by more than the tolerance."""
+def test_growth_is_found(name: str) -> None:
+    """Growth of each figure beyond its tolerance is found."""
     step = getattr(TOLERANCE, name)
     more = [FEW._replace(**{name: getattr(FEW, name) + step * n}) for n in range(10)]
     [text] = found(*more)
@@ -33,7 +33,7 @@ def test_what_grows_is_found(name: str) -> None:
     assert found(*within) == []
 
 
-def test_too_few_figures_say_nothing() -> None:
-    """First and last ones must be others."""
+def test_too_few_figures_are_ignored() -> None:
+    """Growth needs enough figures for separate first and last ones."""
     more = [FEW._replace(threads=5 + 10 * n) for n in range(2 * ENOUGH - 1)]
     assert found(*more) == []

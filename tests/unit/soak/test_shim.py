@@ -1,4 +1,4 @@
-"""The preloaded library steps a process' wall clock and slows its disk, at any moment."""
+"""The preloaded library changes a process' wall clock and slows its disk, at any time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOOK += "print(time.monotonic() - at)"
 
 
 def look(folder: Path, *words: str, wrong_s: float = 0.0, slow_s: float = 0.0) -> tuple[float, ...]:
-    """Return by how much a process' clock is wrong, and how long a rename takes, seconds."""
+    """Return the error of a process' clock, and the duration of a rename, in seconds."""
     library = built(folder)
     assert library is not None
     shim = Shim(library, folder / "control")
@@ -31,8 +31,8 @@ def look(folder: Path, *words: str, wrong_s: float = 0.0, slow_s: float = 0.0) -
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs cc, a C compiler")
-def test_clock_and_disk(tmp_path: Path) -> None:
-    """Both are as told, and as they are where nothing is told; the gate's clock is always right."""
+def test_clock_and_disk_are_as_set(tmp_path: Path) -> None:
+    """Clock and disk are as set, by default unchanged; the gate's clock is always right."""
     assert abs(look(tmp_path)[0]) < 60
     assert abs(look(tmp_path, wrong_s=-1800.0)[0] + 1800) < 60
     assert abs(look(tmp_path, wrong_s=86_400.0)[0] - 86_400) < 60

@@ -1,4 +1,4 @@
-"""What Prometheus demands of us, what we know, and whom the API lets in: what fits together."""
+"""The check that Prometheus' requirements, our credentials and the API's clients fit together."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROXY = "--api-proxy-enabled"
 def found(
     folder: Path, *flags: str, child: str | None = None, http: str | None = None, web: str = ""
 ) -> tuple[ClientRequirements, list[str]]:
-    """Return what is found with these files, which are left out where they are None or empty."""
+    """Return the requirements and problems with these files; None or "" means no file."""
     words, command = [*flags], ["prometheus"]
     for flag, text in (("prometheus-http-config", http), ("web-config-file", web or None)):
         if text is not None:
@@ -47,10 +47,10 @@ def found(
         (USERS, "authorization: {credentials: t}", ClientRequirements(password=True)),
     ],
 )
-def test_demands_that_are_met(
+def test_requirements_that_are_met(
     tmp_path: Path, child: str | None, http: str | None, requirements: ClientRequirements
 ) -> None:
-    """What Prometheus demands is known, and nothing is wrong."""
+    """The requirements of Prometheus are known, and there are no problems."""
     assert found(tmp_path, child=child, http=http) == (requirements, [])
 
 
@@ -62,10 +62,10 @@ def test_demands_that_are_met(
         (CERTIFICATES, PASSWORD, "client certificate", "set cert_file and key_file"),
     ],
 )
-def test_demands_that_are_not_met(
+def test_requirements_that_are_not_met(
     tmp_path: Path, child: str, http: str | None, cause: str, cure: str
 ) -> None:
-    """One line names Prometheus' file, what is missing and where it is to be given."""
+    """One line names Prometheus' file, what is missing, and where to set it."""
     _, (problem,) = found(tmp_path, child=child, http=http)
     place, _, rest = problem.partition(": ")
     assert place == f"--web.config.file={tmp_path / 'child.yml'}"
@@ -87,16 +87,16 @@ def test_demands_that_are_not_met(
         ((PROXY, "--init"), PASSWORD, "", False),
     ],
 )
-def test_nobody_is_lent_credentials(
+def test_proxy_with_credentials_needs_authenticated_clients(
     tmp_path: Path, flags: tuple[str, ...], http: str, web: str, is_refused: bool
 ) -> None:
-    """A proxy with credentials of ours needs clients who are known."""
+    """A proxy that adds our credentials is refused unless its clients authenticate."""
     _, problems = found(tmp_path, *flags, http=http, web=web)
     assert [problem.partition(":")[0] for problem in problems] == [PROXY] * is_refused
 
 
-def test_all_files_are_judged_at_once(tmp_path: Path) -> None:
-    """Mistakes in both files, and a missing one, are said together."""
+def test_problems_of_all_files_are_reported(tmp_path: Path) -> None:
+    """Problems of several files, also missing ones, are reported together."""
     path = tmp_path / "none.yml"
     words = ("--config=c.yml", "--lease-lock=none", f"--web-config-file={path}")
     settings = load((*words, "--", "prometheus"), {}, hostname="h", incarnation="i")
