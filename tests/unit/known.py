@@ -40,5 +40,5 @@ def _flat(o: Observation) -> dict[str, Any]:
 
 
 def decided(*actions: Action, role: Role = Role.FOLLOWER, cause: Cause = Cause.LOST) -> Plan:
-    """Return a decision with this outcome."""
+    """Return a plan with these actions, this role and this cause."""
     return Plan(role, Stance.CONTEND, actions, "a sentence", cause, 0.0)

@@ -22,7 +22,7 @@ M = "hunter2"
 JOBS = f"scrape_configs: [{{job_name: {M}}}, {{job_name: {M}}}]\n"
 
 
-def said(follower: str | bytes, leader: str | bytes | None = None) -> str:
+def messages_of(follower: str | bytes, leader: str | bytes | None = None) -> str:
     """Return the problems of a file with both sections, or of a whole one with overrides."""
     first = Source("f.yml", follower.encode() if isinstance(follower, str) else follower)
     try:
@@ -82,8 +82,8 @@ def said(follower: str | bytes, leader: str | bytes | None = None) -> str:
 )
 def test_problems_of_a_file_with_both_sections_have_no_value(content: str) -> None:
     """Each mistake is reported, and no message has a value."""
-    assert said(content)
-    assert M not in said(content)
+    assert messages_of(content)
+    assert M not in messages_of(content)
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,8 @@ def test_problems_of_a_file_with_both_sections_have_no_value(content: str) -> No
 )
 def test_problems_of_overrides_have_no_value(override: str) -> None:
     """Each mistake of an override is reported, and no message has a value."""
-    assert said(JOBS + f"password: {M}\n", override)
-    assert M not in said(JOBS + f"password: {M}\n", override)
+    assert messages_of(JOBS + f"password: {M}\n", override)
+    assert M not in messages_of(JOBS + f"password: {M}\n", override)
 
 
 @pytest.mark.parametrize(
@@ -135,19 +135,19 @@ def test_problems_of_gate_entries_have_no_value(entry: str) -> None:
     override = Source("l.yml", f"remote_write: [{entry}]".encode())
     try:
         rendered = WholeFile(gate).render(Source("f.yml", b"{}"), [override])
-        said = rendered.notes
+        messages_of = rendered.notes
     except ConfigurationError as error:
-        said = error.problems
-    assert said
-    assert M not in "".join(said)
+        messages_of = error.problems
+    assert messages_of
+    assert M not in "".join(messages_of)
 
 
 @pytest.mark.parametrize("cut", [b"\xff", b"\x00", b"\x07", b"\xed\xa0\x80"])
 def test_problems_of_unreadable_bytes_have_no_value(cut: bytes) -> None:
     """The text around an unreadable byte is not shown."""
     content = f"follower: {{password: {M}".encode() + cut + f"{M}}}".encode()
-    assert said(content)
-    assert M not in said(content)
+    assert messages_of(content)
+    assert M not in messages_of(content)
 
 
 DOCUMENT = f"""\
@@ -173,7 +173,7 @@ _NOISE = [*"\"'{}[],:#&*!|>%@`-?\n\t \\", "\x00", "\x85", "- ", ": ", "<<: ", "-
 def test_any_slip_shows_no_value(place: int, noise: str, *, is_cut: bool) -> None:
     """With any character inserted, or the rest missing, no message has a value."""
     rest = "" if is_cut else DOCUMENT[place:]
-    assert M not in said(DOCUMENT[:place] + noise + rest)
+    assert M not in messages_of(DOCUMENT[:place] + noise + rest)
 
 
 def test_problems_of_variables_have_no_value(tmp_path: Path) -> None:

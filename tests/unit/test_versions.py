@@ -103,7 +103,7 @@ def test_readme_shows_the_recorded_results() -> None:
 )
 def test_unknown_part_is_refused(part: str, complaint: str) -> None:
     """The script lists the known parts."""
-    done = asked(part, {})
+    done = real_parts(part, {})
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count(complaint) == 1
 
@@ -113,13 +113,13 @@ def test_variable_sets_a_part(tmp_path: Path) -> None:
     for name in ("prometheus", "promtool"):
         (tmp_path / name).touch(mode=0o755)
     named = str(tmp_path / "prometheus")
-    assert asked("prometheus", {"PROMETHEUS": named}).stdout == f"PROMETHEUS={named}\n"
-    assert asked("promtool", {"PROMETHEUS": named}).stdout == f"PROMTOOL={tmp_path}/promtool\n"
+    assert real_parts("prometheus", {"PROMETHEUS": named}).stdout == f"PROMETHEUS={named}\n"
+    assert real_parts("promtool", {"PROMETHEUS": named}).stdout == f"PROMTOOL={tmp_path}/promtool\n"
     for program in ("prometheus", "etcd"):
         name = program.upper()
         newest = f"{name}_{known_versions(program)[-1].replace('.', '_')}"
-        assert asked(f"{program}@newest", {newest: named}).stdout == f"{name}={named}\n"
-    missing = asked("prometheus@3.5", {"PROMETHEUS_3_5": "/none"}).stderr
+        assert real_parts(f"{program}@newest", {newest: named}).stdout == f"{name}={named}\n"
+    missing = real_parts("prometheus@3.5", {"PROMETHEUS_3_5": "/none"}).stderr
     assert "PROMETHEUS_3_5 is /none, which does not exist" in missing
 
 
@@ -131,14 +131,14 @@ def test_newest_version_of_the_cache_is_used(tmp_path: Path) -> None:
         program.parent.mkdir(parents=True)
         program.touch(mode=0o755)
     variables = {"XDG_CACHE_HOME": str(tmp_path)}
-    assert asked("prometheus", variables).stdout == f"PROMETHEUS={program}\n"
-    assert "prometheus-2.53" in asked("prometheus@2.53", variables).stdout
-    lines = [line.split()[1:3] for line in asked("list", variables).stdout.splitlines()]
+    assert real_parts("prometheus", variables).stdout == f"PROMETHEUS={program}\n"
+    assert "prometheus-2.53" in real_parts("prometheus@2.53", variables).stdout
+    lines = [line.split()[1:3] for line in real_parts("list", variables).stdout.splitlines()]
     assert ["3.5", "yes"] in lines
     assert ["3.16", "yes"] not in lines
 
 
-def asked(part: str, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def real_parts(part: str, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Return the result of scripts/real-parts; these calls download nothing."""
     script = CHECKOUT / "scripts/real-parts"
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"} | variables

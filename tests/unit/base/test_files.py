@@ -55,7 +55,7 @@ def test_input_is_read_up_to_the_limit(folder: Path) -> None:
 
 
 def test_gzip_is_recognised_by_content(folder: Path) -> None:
-    """A gzip file is recognised by its first bytes, not by its name, and may have members."""
+    """A gzip file is recognised by its first bytes, not its name; it may have several members."""
     path = folder / "in.yml"
     path.write_bytes(gzip.compress(b"a: 1\n") + gzip.compress(b"b: 2\n"))
     assert read_input(path, LIMIT) == b"a: 1\nb: 2\n"

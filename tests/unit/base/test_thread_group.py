@@ -14,19 +14,19 @@ from wrapper.base.thread_group import ThreadGroup
 from wrapper.model.events import ThreadEnded
 
 LIMIT_S = 20.0
-Told = queue.SimpleQueue[ThreadEnded]
+Reports = queue.SimpleQueue[ThreadEnded]
 
 
 @pytest.fixture
-def told() -> Told:
+def reported() -> Reports:
     """Give the queue of a group's reports."""
     return queue.SimpleQueue()
 
 
 @pytest.fixture
-def threads(told: Told) -> ThreadGroup:
+def threads(reported: Reports) -> ThreadGroup:
     """Give an empty group."""
-    return ThreadGroup(told.put)
+    return ThreadGroup(reported.put)
 
 
 def lasting(threads: ThreadGroup, name: str) -> threading.Event:
@@ -42,23 +42,23 @@ def fail() -> None:
 
 
 def test_empty_group_ends_at_once(
-    threads: ThreadGroup, told: Told, caplog: pytest.LogCaptureFixture
+    threads: ThreadGroup, reported: Reports, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An empty group has nothing to wait for."""
     threads.end(LIMIT_S)
-    assert told.empty()
+    assert reported.empty()
     assert not caplog.records
 
 
 def test_thread_that_raises_is_reported(
-    threads: ThreadGroup, told: Told, caplog: pytest.LogCaptureFixture
+    threads: ThreadGroup, reported: Reports, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The report has the error's place, but not its message, which may be secret.
 
     The log has the traceback.
     """
     threads.start("first", fail, lambda: None)
-    ended = told.get(timeout=LIMIT_S)
+    ended = reported.get(timeout=LIMIT_S)
     assert ended.name == "first"
     assert "(ValueError in test_thread_group.py:" in ended.problem
     assert "hunter2" not in ended.problem
@@ -70,7 +70,7 @@ def test_thread_that_raises_is_reported(
 
 @pytest.mark.parametrize("error", [RecursionError, SystemExit, KeyboardInterrupt])
 def test_any_exception_is_reported(
-    threads: ThreadGroup, told: Told, error: type[BaseException]
+    threads: ThreadGroup, reported: Reports, error: type[BaseException]
 ) -> None:
     """Also exceptions that Python does not report for a thread are reported."""
 
@@ -78,31 +78,31 @@ def test_any_exception_is_reported(
         raise error
 
     threads.start("first", leave, lambda: None)
-    assert error.__name__ in told.get(timeout=LIMIT_S).problem
+    assert error.__name__ in reported.get(timeout=LIMIT_S).problem
 
 
 def test_thread_that_returns_unexpectedly_is_reported(
-    threads: ThreadGroup, told: Told, caplog: pytest.LogCaptureFixture
+    threads: ThreadGroup, reported: Reports, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A thread with an end function must not return before it is ended."""
     threads.start("first", lambda: None, lambda: None)
-    assert told.get(timeout=LIMIT_S).name == "first"
+    assert reported.get(timeout=LIMIT_S).name == "first"
     [record] = caplog.records
     assert record.levelno == logging.ERROR
 
 
-def test_thread_without_an_end_function_may_return(threads: ThreadGroup, told: Told) -> None:
+def test_thread_without_an_end_function_may_return(threads: ThreadGroup, reported: Reports) -> None:
     """A thread without an end function may return, but its failure is reported."""
     done = threading.Event()
     threads.start("short", done.set)
     assert done.wait(LIMIT_S)
     threads.start("failing", fail)
-    assert told.get(timeout=LIMIT_S).name == "failing"
-    assert told.empty()
+    assert reported.get(timeout=LIMIT_S).name == "failing"
+    assert reported.empty()
 
 
 def test_threads_are_ended_in_reverse_order(
-    threads: ThreadGroup, told: Told, caplog: pytest.LogCaptureFixture
+    threads: ThreadGroup, reported: Reports, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The last thread is ended first, and nothing is reported.
 
@@ -125,15 +125,15 @@ def test_threads_are_ended_in_reverse_order(
     threads.end(LIMIT_S)
     assert order == names[::-1]
     assert not any(thread.name in names for thread in threading.enumerate())
-    assert told.empty()
+    assert reported.empty()
     assert not caplog.records
 
 
-def test_failing_thread_does_not_end_the_others(threads: ThreadGroup, told: Told) -> None:
+def test_failing_thread_does_not_end_the_others(threads: ThreadGroup, reported: Reports) -> None:
     """If a thread fails, the others run on until the group is ended."""
     others = [lasting(threads, "before"), lasting(threads, "after")]
     threads.start("failing", fail, lambda: None)
-    assert told.get(timeout=LIMIT_S).name == "failing"
+    assert reported.get(timeout=LIMIT_S).name == "failing"
     assert not any(other.is_set() for other in others)
     threads.end(LIMIT_S)
     assert all(other.is_set() for other in others)
@@ -164,10 +164,10 @@ def test_no_thread_starts_after_the_end(threads: ThreadGroup) -> None:
 
 
 def test_foreign_threads_are_reported(
-    threads: ThreadGroup, told: Told, monkeypatch: pytest.MonkeyPatch
+    threads: ThreadGroup, reported: Reports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As ``threading.excepthook``, the group reports failures of other threads."""
     monkeypatch.setattr(threading, "excepthook", threads.excepthook)
     thread: Callable[..., threading.Thread] = threading.Thread
     thread(target=fail, name="foreign", daemon=True).start()
-    assert told.get(timeout=LIMIT_S).name == "foreign"
+    assert reported.get(timeout=LIMIT_S).name == "foreign"

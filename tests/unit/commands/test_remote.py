@@ -75,7 +75,7 @@ def test_default_url_comes_from_the_environment(address: str, url: str, tmp_path
     ],
 )
 def test_invalid_arguments_are_refused(words: list[str], told: str) -> None:
-    """The message says what can be written instead."""
+    """The message names what can be written instead."""
     with pytest.raises(CommandFailed, match=told):
         read_arguments(["step-down", *words], {})
 
@@ -88,7 +88,7 @@ def test_status_refuses_flags_of_step_down(word: str) -> None:
 
 
 def test_password_that_cannot_be_prompted_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a terminal or standard input, the message says where else to write the password."""
+    """Without a terminal or standard input, the message names other places for the password."""
 
     def fail(_prompt: str) -> str:
         raise EOFError
@@ -105,7 +105,7 @@ def test_invalid_url_is_refused(url: str) -> None:
         Api(url)
 
 
-def test_a_password_is_not_shown() -> None:
+def test_password_is_not_shown() -> None:
     """The text of an API, which errors contain, has no password."""
     assert str(Api("http://alice:wonderland@h:1")) == "http://h:1"
 
@@ -164,7 +164,7 @@ def test_table_keeps_its_columns_with_any_content() -> None:
     ],
 )
 def test_invalid_status_has_its_line(changes: dict[str, Any]) -> None:
-    """An answer that is no status has a line that says so, and the others have theirs."""
+    """An answer that is no status has a line of its own, and the others have theirs."""
     kept = {key: value for key, value in STATUS.items() if key != changes.get("without")}
     wrong = {"url": "http://h:1", "status": {**kept, **changes}}
     _, line, other = table([wrong, {"status": STATUS}])
@@ -220,6 +220,6 @@ def test_output_of_a_replica_on_this_machine_is_found(words: list[str]) -> None:
 
 
 def test_replica_with_another_program_name_is_reported() -> None:
-    """If the program has another name, e.g. that of a link, the message says so."""
+    """If the program has another name, e.g. that of a link, the message gives this reason."""
     with pytest.raises(CommandFailed, match="process 7 is not known, because its program has anot"):
         output_of_process(cast("Any", Supervisor(["python", "/bin/elector", "--output=p.yml"])))

@@ -1,4 +1,4 @@
-"""The configuration on the status page: without secrets, bounded in size, and consistent."""
+"""The configuration on the status page: the newest inputs, without secrets, bounded in size."""
 
 from __future__ import annotations
 

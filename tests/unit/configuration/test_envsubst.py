@@ -24,7 +24,7 @@ ENVIRON = {b"A": b"1", b"POD_NAME": b"prom-0", b"EMPTY": b"", b"0": b"zero", b"B
         ("$(UNSET)", "$(UNSET)"),
     ],
 )
-def test_substitution(text: str, expected: str) -> None:
+def test_only_references_in_parentheses_are_replaced(text: str, expected: str) -> None:
     """Only ``$(NAME)`` is replaced, and once; ``$$(NAME)`` and unset names are unchanged."""
     assert substitute(text.encode(), ENVIRON) == expected.encode()
 

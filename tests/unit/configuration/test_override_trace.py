@@ -1,4 +1,4 @@
-"""The effect of overrides in words, and the difference that they make."""
+"""The description of the effects of overrides, and the difference that they make."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def effects(*overrides: str, base: str = BASE) -> list[str]:
         ),
     ],
 )
-def test_one_override(override: str, expected: str | None) -> None:
-    """Each kind of override has its words; one that repeats the value changes nothing."""
+def test_each_kind_of_override_is_described(override: str, expected: str | None) -> None:
+    """Each kind of override is described; one that repeats the value changes nothing."""
     said = expected or "global.scrape_interval: is 15s already: changes nothing"
     line = override.count("\n") + 1
     assert effects(override) == [f"1.yml:{line} {said}"]
@@ -199,7 +199,7 @@ def test_traced_merge_equals_merge(one: MappingNode, two: MappingNode) -> None:
         (("$patch", "é"), "$patch.é"),
     ],
 )
-def test_paths(trail: tuple[str | int, ...], path: str) -> None:
+def test_unusual_keys_in_paths_are_quoted(trail: tuple[str | int, ...], path: str) -> None:
     """Paths are written as usual; unusual keys are quoted."""
     assert path_of(trail) == path
 

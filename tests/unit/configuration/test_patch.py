@@ -58,7 +58,7 @@ def test_delete_removes_the_item() -> None:
 
 
 @pytest.mark.parametrize("name", ["name", "url"])
-def test_other_names(name: str) -> None:
+def test_items_are_found_by_name_or_url(name: str) -> None:
     """Items of remote endpoints are found by name or URL, also in nested lists."""
     base = f"alerting: {{alertmanagers: [{{{name}: x, a: 1}}, {{{name}: y}}]}}\n"
     override = f"alerting: {{alertmanagers: [{{{name}: x, $patch: replace, b: 2}}]}}\n"

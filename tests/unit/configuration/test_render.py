@@ -41,7 +41,7 @@ def rendered_of(content: str | bytes) -> Rendered:
 
 
 def overridden(base: bytes, *overrides: tuple[str, bytes]) -> Rendered:
-    """Render a whole file, `p.yml`, and its overrides (name, content)."""
+    """Render a whole file, ``p.yml``, and its overrides (name, content)."""
     return WholeFile().render(Source("p.yml", base), [Source(*override) for override in overrides])
 
 

@@ -55,7 +55,7 @@ def test_path_behind_an_alias_is_replaced_once() -> None:
     ],
 )
 def test_other_paths_are_unchanged(content: str) -> None:
-    """Files that promtool reads or nobody reads, and paths not found in the text, are unchanged."""
+    """Files that promtool reads or that nothing reads, and paths not found in the text, stay."""
     assert rendering_without_files(content.encode()) == content.encode()
 
 

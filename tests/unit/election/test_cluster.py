@@ -474,7 +474,10 @@ def test_malformed_kubeconfig_is_reported(tmp_path: Path, text: str, problem: st
     "server", ["https://[::1", "https://\u2100.x", "https://h:99999", "https://"]
 )
 def test_invalid_server_url_after_an_edit_is_reported(tmp_path: Path, server: str) -> None:
-    """If an edit makes the server's URL invalid, requests fail with the problem; no thread ends."""
+    """If an edit makes the server's URL invalid, each request fails with the file's problem.
+
+    A running replica loses its lease by this, but a thread that handles the error does not end.
+    """
     path = write_kubeconfig(tmp_path / "k")
     lease = KubernetesLease("l", "n", str(path), "i", 1.0)
     write_kubeconfig(path, clusters=[{"name": "k", "cluster": {"server": server}}])

@@ -17,11 +17,11 @@ from wrapper.access.reloading_file import Reading
 from wrapper.election.credentials import read_credentials
 from wrapper.election.kubeconfig import ClusterAccess, NoAccess
 
-Asked = Callable[..., Access]
+ReadAccess = Callable[..., Access]
 
 
 @pytest.fixture
-def asked(tmp_path: Path) -> Asked:
+def access_of(tmp_path: Path) -> ReadAccess:
     """Return a function that reads a kubeconfig with this user, and these keys of its cluster."""
 
     def read(user: dict[str, Any], server: str = "https://s", **cluster: object) -> Access:
@@ -50,11 +50,11 @@ def asked(tmp_path: Path) -> Asked:
     ],
 )
 def test_credentials_have_the_precedence_of_client_go(
-    asked: Asked, tmp_path: Path, user: dict[str, Any], value: str | None
+    access_of: ReadAccess, tmp_path: Path, user: dict[str, Any], value: str | None
 ) -> None:
     """A token file precedes a token, which precedes a plugin; paths are relative to the file."""
     (tmp_path / "token").write_text(" filed\n")
-    assert dict(asked(user).fields).get("Authorization") == value
+    assert dict(access_of(user).fields).get("Authorization") == value
 
 
 def base64_of(path: Path | str) -> str:
@@ -64,7 +64,7 @@ def base64_of(path: Path | str) -> str:
 
 @pytest.mark.parametrize("is_inline", [True, False])
 def test_certificates_come_from_files_or_inline_data(
-    asked: Asked, tmp_path: Path, *, is_inline: bool
+    access_of: ReadAccess, tmp_path: Path, *, is_inline: bool
 ) -> None:
     """Only the given CA is trusted, and the client's certificate is used."""
     authority = Authority(tmp_path / "authority")
@@ -75,17 +75,17 @@ def test_certificates_come_from_files_or_inline_data(
     if not is_inline:
         user = {name: str(Path(path).relative_to(tmp_path)) for name, path in named.items()}
         cluster = {"certificate-authority": str(authority.file.relative_to(tmp_path))}
-    access = asked(user, **cluster)
+    access = access_of(user, **cluster)
     assert access.tls.cert_store_stats()["x509_ca"] == 1
     assert access.tls.verify_mode is ssl.CERT_REQUIRED
     assert access.config.tls.certificate
 
 
-def test_tls_server_name_and_skip_verify_are_used(asked: Asked) -> None:
+def test_tls_server_name_and_skip_verify_are_used(access_of: ReadAccess) -> None:
     """``tls-server-name`` and ``insecure-skip-tls-verify`` have their effect."""
-    assert asked({}).server_name("s") == "s"
-    assert asked({}, **{"tls-server-name": "other"}).server_name("s") == "other"
-    assert asked({}, **{"insecure-skip-tls-verify": True}).tls.verify_mode is ssl.CERT_NONE
+    assert access_of({}).server_name("s") == "s"
+    assert access_of({}, **{"tls-server-name": "other"}).server_name("s") == "other"
+    assert access_of({}, **{"insecure-skip-tls-verify": True}).tls.verify_mode is ssl.CERT_NONE
 
 
 @pytest.mark.parametrize(
@@ -104,10 +104,10 @@ def test_tls_server_name_and_skip_verify_are_used(asked: Asked) -> None:
     ],
 )
 def test_unusable_credentials_are_reported(
-    asked: Asked, user: dict[str, Any], problem: str
+    access_of: ReadAccess, user: dict[str, Any], problem: str
 ) -> None:
     """The problem names the file, but shows none of its values."""
     with pytest.raises(NoAccess, match=r"^the kubeconfig .*/kubeconfig cannot be used: ") as caught:
-        asked(user)
+        access_of(user)
     assert problem in str(caught.value)
     assert "SECRET" not in str(caught.value)

@@ -41,7 +41,7 @@ def printing(folder: Path, printed: str) -> dict[str, Any]:
     return program(folder, f"cat {folder}/printed")
 
 
-def ask(plugin: object, **cluster: object) -> dict[str, Any]:
+def run_plugin(plugin: object, **cluster: object) -> dict[str, Any]:
     """Run a plugin for this cluster."""
     return credentials_of_plugin(plugin, dict(cluster), Reading())
 
@@ -106,11 +106,11 @@ def test_plugin_gets_arguments_variables_and_cluster(tmp_path: Path) -> None:
         "certificate-authority": str(tmp_path / "ca"),
         "extensions": extensions,
     }
-    assert ask(plugin, **cluster)["token"] == "t"
+    assert run_plugin(plugin, **cluster)["token"] == "t"
     assert (tmp_path / "words").read_text() == "one 2 three\n"
     info = {"apiVersion": VERSION, "kind": "ExecCredential", "spec": {"interactive": False}}
     assert json.loads((tmp_path / "info").read_text()) == info
-    ask(plugin | {"provideClusterInfo": True}, **cluster)
+    run_plugin(plugin | {"provideClusterInfo": True}, **cluster)
     assert json.loads((tmp_path / "info").read_text())["spec"]["cluster"] == {
         "server": "https://s",
         "tls-server-name": "other",
@@ -134,7 +134,7 @@ def test_plugin_gets_arguments_variables_and_cluster(tmp_path: Path) -> None:
 def test_unusable_output_is_reported(tmp_path: Path, printed: str, problem: str) -> None:
     """The problem names the program, but shows nothing of its output."""
     with pytest.raises(ConfigurationError) as caught:
-        ask(printing(tmp_path, printed))
+        run_plugin(printing(tmp_path, printed))
     assert problem in str(caught.value)
     assert f"the plugin {tmp_path}/plugin " in str(caught.value)
     assert "SECRET" not in str(caught.value)
@@ -143,9 +143,9 @@ def test_unusable_output_is_reported(tmp_path: Path, printed: str, problem: str)
 def test_output_may_be_as_large_as_a_file_of_credentials(tmp_path: Path) -> None:
     """An output of the largest size is accepted; a byte more is refused."""
     whole = answer(token="t").ljust(exec_plugin.MOST_BYTES)
-    assert ask(printing(tmp_path, whole))["token"] == "t"
+    assert run_plugin(printing(tmp_path, whole))["token"] == "t"
     with pytest.raises(ConfigurationError, match="it printed more than 1 MiB"):
-        ask(printing(tmp_path, whole + " "))
+        run_plugin(printing(tmp_path, whole + " "))
 
 
 def test_failing_plugin_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,16 +153,16 @@ def test_failing_plugin_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(
         ConfigurationError, match=r"/none returned no .*No such file or directory; "
     ):
-        ask({"command": "/none"})
+        run_plugin({"command": "/none"})
     with pytest.raises(ConfigurationError, match="it exited with status 7: run it by hand"):
-        ask(program(tmp_path, "echo SECRET >&2; exit 7"))
+        run_plugin(program(tmp_path, "echo SECRET >&2; exit 7"))
     with pytest.raises(ConfigurationError, match="it printed more than 1 MiB: run it by hand"):
-        ask(program(tmp_path, "exec cat /dev/zero"))
+        run_plugin(program(tmp_path, "exec cat /dev/zero"))
     monkeypatch.setattr(exec_plugin, "TIMEOUT_S", 0.05)
     with pytest.raises(ConfigurationError, match="it did not exit within 0 s: run it by hand"):
-        ask(program(tmp_path, "exec >&- sleep 60"))
+        run_plugin(program(tmp_path, "exec >&- sleep 60"))
     with pytest.raises(ConfigurationError, match="it did not exit within 0 s: run it by hand"):
-        ask(program(tmp_path, "exec sleep 60"))
+        run_plugin(program(tmp_path, "exec sleep 60"))
 
 
 def test_closing_the_output_late_does_not_extend_the_timeout(
@@ -172,7 +172,7 @@ def test_closing_the_output_late_does_not_extend_the_timeout(
     monkeypatch.setattr(exec_plugin, "TIMEOUT_S", 2.0)
     begin = clock.now()
     with pytest.raises(ConfigurationError, match="it did not exit within 2 s"):
-        ask(program(tmp_path, "sleep 1.5; exec >&-; exec sleep 60"))
+        run_plugin(program(tmp_path, "sleep 1.5; exec >&-; exec sleep 60"))
     assert clock.now() - begin < 3.0
 
 
@@ -188,4 +188,4 @@ def test_closing_the_output_late_does_not_extend_the_timeout(
 def test_malformed_entry_is_reported(given: dict[str, Any], problem: str) -> None:
     """An exec entry with a wrong type is reported as such, before its program is started."""
     with pytest.raises(ConfigurationError, match=problem):
-        ask({"command": "/none"} | given)
+        run_plugin({"command": "/none"} | given)

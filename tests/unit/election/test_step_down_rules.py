@@ -21,7 +21,7 @@ READY: dict[str, Any] = {
 }
 
 
-def test_a_ready_follower_can_take_over() -> None:
+def test_ready_follower_can_take_over() -> None:
     """A ready follower of this leader is a successor, so that a step-down is accepted."""
     assert successors(OWN, [READY]) == ["b"]
     assert refusal_reason(OWN, [READY], is_forced=False) == ""

@@ -204,7 +204,10 @@ def test_hand_over_waits_for_samples_behind_a_repeated_request() -> None:
 
 
 def test_quick_request_does_not_delay_a_hand_over() -> None:
-    """A later request that was acknowledged within a second had all that waited at that time."""
+    """A hand-over does not wait for a window after a request that took less than a second.
+
+    Such a request, received after the hand-over's time, had all samples that waited at that time.
+    """
     leader = handing_over()
     leader.ended(passes(leader, 14.5, 10), OK, 15.4)
     decode(leader, 15.4)
@@ -251,7 +254,7 @@ def test_hand_over_waits_as_long_as_samples_were_late_before(
 
 
 def test_slow_requests_do_not_extend_a_hand_over() -> None:
-    """Samples that waited behind slow requests are old, but did not enter Prometheus late."""
+    """Samples that waited behind slow requests do not extend a hand-over: they were not late."""
     leader = gate(open_until=1000.0)
     for at in range(0, 25, 5):
         leader.ended(passes(leader, at, at), OK, at + 4)

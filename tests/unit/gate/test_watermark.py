@@ -94,7 +94,7 @@ def test_mark_waits_for_requests_in_flight() -> None:
 
 
 def test_mark_waits_for_a_failed_request() -> None:
-    """The mark waits until a failed request is repeated and acknowledged; its hash tells it."""
+    """The mark waits until a failed request, known by its hash, is repeated and acknowledged."""
     mark = passing()
     first = mark.arrived(b"failing", 7, ms(7))
     mark.decoded(first, Span(ms(6), ms(7)))
@@ -209,7 +209,7 @@ def test_metadata_moves_the_mark_of_an_endpoint_without_samples(had_samples: boo
 
 
 def test_mark_stays_behind_a_prometheus_that_lagged() -> None:
-    """If a Prometheus that lags stops sending, the mark stays behind what it had not yet sent."""
+    """If a Prometheus that lags stops sending, the mark stays before what it had not yet sent."""
     mark = passing()
     for at in range(40):
         acked(mark, at, at - 30)

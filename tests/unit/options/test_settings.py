@@ -504,7 +504,7 @@ def test_lease_times_that_leave_time_are_accepted(
     ],
 )
 def test_lease_times_that_do_not_fit_are_refused(argv: tuple[str, ...], said: str) -> None:
-    """Each inequality is checked, and the line says what to set."""
+    """Each inequality is checked, and the line names the value to set."""
     (line,) = problems(argv)
     assert said in line
 
@@ -588,7 +588,7 @@ def test_each_mode_has_its_required_flags(argv: tuple[str, ...], starts: tuple[s
     ],
 )
 def test_permissions_depend_on_the_mode(argv: tuple[str, ...], owns: bool, mode: int) -> None:
-    """The output is private if the same user runs Prometheus, unless a flag says otherwise."""
+    """The output is private if the same user runs Prometheus, unless a flag sets its mode."""
     settings = loaded(argv)
     assert (settings.mode.owns_child, settings.files.output_mode) == (owns, mode)
 

@@ -1,4 +1,4 @@
-"""A body ends where its framing says, whatever its pieces are; a malformed one is an error."""
+"""A body ends where its framing ends, whatever its pieces are; a malformed one is an error."""
 
 from __future__ import annotations
 

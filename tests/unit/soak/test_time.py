@@ -25,7 +25,7 @@ def test_steady_writes_are_accepted() -> None:
     assert found(1.0, 3.0, 5.9, 8.0) == []
 
 
-def test_a_silence_is_found() -> None:
+def test_silence_is_found() -> None:
     """A longer silence is found, with the time at which a write was due."""
     [violation] = found(1.0, 2.0, 7.0)
     assert violation.at == 2.0

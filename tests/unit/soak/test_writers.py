@@ -31,7 +31,7 @@ def test_reigns_of_one_replica_may_overlap() -> None:
 
 
 def test_writes_of_the_leader_and_between_reigns_are_accepted() -> None:
-    """The leader may write; while nobody certainly leads, each replica may."""
+    """The leader may write; while no leader is certain, each replica may."""
     writes = [Write("a", 15.0, 15.1, 204), Write("b", 20.5, 20.6, 204), Write("a", 30.5, 30.6, 0)]
     assert list(intruders("g", writes, REIGNS)) == []
 

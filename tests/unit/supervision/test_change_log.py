@@ -1,4 +1,4 @@
-"""What is logged when the inputs change, with the gate and without, and when Prometheus exits."""
+"""The log lines about changed inputs, with and without the gate, and about Prometheus' exit."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_probable_mistake_in_the_inputs_is_logged_as_a_warning(
 
 
 def test_each_reason_for_the_role_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    """A new reason is logged once, also if the role stays: it tells why a replica does not lead."""
+    """A new reason is logged once, also if the role stays: users see why it does not lead."""
     state = ConfigurationState(OVERRIDES, loaded_rendering.started_with(SILENT, 90.0))
     follower = Observation(state, role_since=90.0, safe_since=90.0)
     log = ChangeLog(POLICY)

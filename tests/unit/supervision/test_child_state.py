@@ -29,7 +29,7 @@ def test_health_changes_at_its_threshold(probes: str, *, is_healthy: bool) -> No
     assert health.is_healthy is is_healthy
 
 
-def test_the_detail_is_that_of_the_last_probe() -> None:
+def test_detail_is_that_of_the_last_probe() -> None:
     """The health keeps the reason of the last failed probe, for the API."""
     health = probed(Health(), False, "HTTP 500", failures=1, successes=1)  # noqa: FBT003
     assert health == Health(is_healthy=False, detail="HTTP 500")
@@ -38,6 +38,6 @@ def test_the_detail_is_that_of_the_last_probe() -> None:
 @pytest.mark.parametrize(
     ("failures", "pause_s"), [(0, 0.2), (1, 0.2), (2, 0.4), (3, 0.8), (9, 30.0), (9999, 30.0)]
 )
-def test_the_pause_doubles_up_to_a_limit(failures: int, pause_s: float) -> None:
+def test_pause_doubles_up_to_a_limit(failures: int, pause_s: float) -> None:
     """The pause doubles with each failure, from the first pause up to the longest one."""
     assert backoff_s(failures, 0.2, 30.0) == pytest.approx(pause_s)

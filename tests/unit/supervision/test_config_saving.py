@@ -1,4 +1,4 @@
-"""When the configuration in force is saved for the next start."""
+"""The configuration in force is saved for the next start, and used if Prometheus fails."""
 
 from __future__ import annotations
 

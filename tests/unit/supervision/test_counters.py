@@ -78,7 +78,7 @@ def test_success_is_not_counted_as_an_error(event: Event) -> None:
     assert count(event) == {}
 
 
-def test_a_renewal_is_counted_by_the_time_it_took() -> None:
+def test_renewal_is_counted_by_its_duration() -> None:
     """A renewal of 0.02 s is counted in the bucket 0.025 and in all above."""
     found = count(LeaseAsked(is_renewal=True, duration_s=0.02))
     assert found["lease_renew_duration_seconds_count"] == 1
@@ -88,7 +88,7 @@ def test_a_renewal_is_counted_by_the_time_it_took() -> None:
     assert found["lease_renew_duration_seconds_bucket_le_10.0"] == 1
 
 
-def test_a_reload_is_confirmed_once() -> None:
+def test_reload_is_confirmed_once() -> None:
     """A reload is counted once, with the time from the rename (100) to the first proof (101)."""
     found = count(RELOAD, LOADED, LOADED, known=PROMOTED)
     assert found["reloads_confirmed_total"] == 1
@@ -125,7 +125,7 @@ def test_answered_refusal_is_not_counted_again_from_the_metrics() -> None:
     assert found["notifier_calls_errors"] == 1
 
 
-def test_a_change_of_role_is_counted_by_its_cause() -> None:
+def test_change_of_role_is_counted_by_its_cause() -> None:
     """A change of role is counted once, by its cause, in the turn that changes it."""
     leads = decided(role=Role.LEADER, cause=Cause.ACQUIRED)
     found = count(leads, leads, decided(cause=Cause.STEPPING_DOWN))
@@ -145,7 +145,7 @@ def test_only_the_kill_of_a_possible_writer_is_fencing(known: Observation, kills
     assert found.get("fencing_kills_total", 0.0) == kills
 
 
-def test_the_time_without_a_leader_adds_up() -> None:
+def test_time_without_a_leader_adds_up() -> None:
     """The time without a leader is the sum of the times from losing one to finding the next."""
     tally = Counters()
     for leader, now in (("a", 1.0), ("", 3.0), ("", 4.0), ("b", 6.0), ("b", 9.0), ("", 10.0)):

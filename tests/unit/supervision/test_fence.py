@@ -1,4 +1,4 @@
-"""The last moment, from the flags to the dead-man's switch: one sum all the way."""
+"""The last moment: the dead-man's switch and the kill of Prometheus use the same formula."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def seen(
     return history.entries[-1].reason if history.entries else ""
 
 
-def test_own_hand_over_has_the_own_reason() -> None:
+def test_hand_over_of_this_replica_has_its_reason() -> None:
     """When this replica hands over, its reason is noted, also in the next leader's entry."""
     history = History("a")
     assert after_look(history, "a", "a").startswith("a ")

@@ -712,7 +712,7 @@ def test_missing_exit_of_a_killed_prometheus_has_a_time_limit(
 
 
 @pytest.mark.parametrize("is_urgent", [False, True])
-def test_a_writer_that_cannot_be_killed_keeps_the_lease(is_urgent: bool) -> None:
+def test_writer_that_cannot_be_killed_keeps_the_lease(is_urgent: bool) -> None:
     """If a possible writer survives the kill, the lease is held until it expires."""
     o = but(
         DEMOTING, child_terminated_at=20.0, child_killed_at=79.0, web_pid=None, web_stopped_at=99.0
@@ -871,7 +871,7 @@ def test_each_failed_promotion_cools_down_for_longer() -> None:
     assert "no such file" in o.promotion.problem
 
 
-def test_a_failed_promotion_does_not_fail_twice() -> None:
+def test_failed_promotion_does_not_fail_twice() -> None:
     """After a promotion has been given up, the next turn is a normal demotion."""
     refused = but(PROMOTING, configuration_loading=REFUSED)
     assert decide(refused).actions == (WriteRendering(FOLLOWER),)

@@ -295,7 +295,7 @@ def test_decided_action_changes_only_its_fields(action: Action, expected: dict[s
     assert changes(before, fold(before, decided(action), 100.0, POLICY)) == expected
 
 
-def test_safe_since_is_when_prometheus_could_last_not_write() -> None:
+def test_safe_since_is_kept_until_prometheus_may_write() -> None:
     """``safe_since`` stays while Prometheus cannot write, and is None while it may."""
     o = fold(but(NEW, safe_since=None), decided(), 100.0, POLICY)
     safe = fold(o, decided(), 101.0, POLICY)

@@ -178,7 +178,7 @@ def test_changed_files_may_explain_a_refusal_until_restored() -> None:
 
 
 def test_files_that_are_still_changed_may_explain_a_refusal() -> None:
-    """A reload that another program requests does not end this; its success does."""
+    """If changed files are refused again, they explain it again; after a success they do not."""
     refused = reloads.answered(sent(), answer(500))
     mere = reloads.sent(wanted(refused, 2, NOW + 1), NOW + 1.3)
     assert reloads.answered(mere, answer(500, NOW + 1.3)).may_explain_refusal
