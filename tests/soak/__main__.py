@@ -30,7 +30,7 @@ NAMES = sorted(act.__name__ for act in (*OF_GROUP, *OF_ALL))
 
 
 def main() -> int:
-    """Soak; return the exit status."""
+    """Run the soak test, and return the exit status."""
     options = _options()
     over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,4 +1,4 @@
-"""A thread that does something again and again until it is closed; an error of it is told."""
+"""A thread that repeats an action until it is closed, and records its errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.soak.record import Record
 
 
 class Actor:
-    """Calls `turn` every ``pause_s`` in a thread of its own, until `close`."""
+    """Calls `turn` every ``pause_s`` in its own thread, until `close`."""
 
     pause_s = 1.0
 
@@ -23,13 +23,13 @@ class Actor:
         self._thread.start()
 
     def close(self) -> None:
-        """End it, and wait until it has ended."""
+        """End the thread, and wait until it has ended."""
         self.over.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def turn(self) -> None:
-        """Do it once."""
+        """Do the action once."""
         raise NotImplementedError
 
     def _run(self) -> None:
@@ -37,5 +37,5 @@ class Actor:
             while not self.over.is_set():
                 self.turn()
                 self.over.wait(self.pause_s)
-        except Exception:  # noqa: BLE001 - the soak itself has failed, and says so
+        except Exception:  # noqa: BLE001 - the soak test itself has failed, and reports it
             self.record.failed(f"{self._thread.name}:\n{traceback.format_exc()}")

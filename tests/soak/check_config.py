@@ -1,6 +1,6 @@
-"""Prometheus' configuration is one of the two right ones, and the newest in time; pure.
+"""Prometheus' configuration is one of the two correct ones, and the newest in time; pure.
 
-Each edit is told by the name of a scrape job, in the follower's part and in the leader's.
+The name of a scrape job identifies the edit, in the follower's part and in the leader's.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ REMOTE_WRITE = re.compile(r"^remote_write:$", re.MULTILINE)
 
 @dataclass(slots=True)
 class Edit:
-    """A good edit of a replica's configuration: in force from ``at``, at the latest ``due``."""
+    """A valid edit of a replica's configuration: correct from ``at``, and required from ``due``."""
 
     number: int
     at: float
@@ -27,9 +27,9 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a Prometheus says that it has loaded: jobs in order, and whether it has remote_write.
+    """What a Prometheus reports as loaded: jobs in order, and whether it has remote_write.
 
-    ``asked_at`` is when it was asked, ``at`` when it had answered.
+    ``asked_at`` is the time of the request, ``at`` that of the answer.
     """
 
     replica: str
@@ -40,14 +40,14 @@ class Seen:
 
 
 def seen(replica: str, asked_at: float, at: float, yaml: str) -> Seen:
-    """Return what a configuration shows, as Prometheus prints it."""
+    """Return what a configuration, as Prometheus prints it, contains."""
     return Seen(replica, asked_at, at, tuple(JOB.findall(yaml)), bool(REMOTE_WRITE.search(yaml)))
 
 
 def wrong(
     group: str, what: Seen, edits: Sequence[Edit], base: tuple[str, ...], *, has_gate: bool
 ) -> Iterator[Violation]:
-    """Yield what is wrong with a loaded configuration; ``edits`` are its replica's, in order."""
+    """Yield the violations of a loaded configuration; ``edits`` are its replica's, in order."""
     right = {
         rendering
         for number in current(edits, what.asked_at, what.at)
@@ -69,13 +69,13 @@ def renderings(
 ) -> list[tuple[tuple[str, ...], bool]]:
     """Return both renderings of an edit: of a follower, and of a leader."""
     follower = (*base, f"edit-{number}")
-    if has_gate:  # remote_write alone differs, and both have that
+    if has_gate:  # the roles differ only in remote_write, which both have
         return [(follower, True)]
     return [(follower, False), ((*follower, f"lead-{number}"), True)]
 
 
 def current(edits: Sequence[Edit], since: float, until: float) -> set[int]:
-    """Return the numbers of the edits that may be in force in a time."""
+    """Return the numbers of the edits that may be loaded in a period."""
     return {
         edit.number
         for edit, following in zip(edits, [*edits[1:], None], strict=True)

@@ -1,7 +1,7 @@
 """Nothing grows: threads, descriptors, memory, files, processes; pure.
 
-Figures are taken in calm moments alone. Something has grown if the least of the last figures is
-above the most of the first ones by more than the tolerance.
+Usage is measured only while all is well. It has grown if the minimum of the last figures exceeds
+the maximum of the first ones by more than the tolerance.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from tests.soak.facts import Figures, Violation
 
 CHECK = "nothing grows"
 TOLERANCE = Figures(threads=3, descriptors=6, memory=12.0)
-ENOUGH = 3  # of the first and of the last figures, with none in both
+ENOUGH = 3  # the number of first and of last figures, which must not overlap
 
 
 def grown(group: str, what: str, at: float, figures: Sequence[Figures]) -> Iterator[Violation]:
-    """Yield what a process has more of than it had, by its figures in calm moments."""
+    """Yield what a process uses more of than before, by its figures while all was well."""
     if len(figures) < 2 * ENOUGH:
         return
     for name, tolerance in zip(Figures._fields, TOLERANCE, strict=True):

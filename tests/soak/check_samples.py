@@ -1,10 +1,10 @@
 """With the gate every scraped sample arrives, once and in order; pure.
 
-A sample of the numbered series tells of which scrape it is, and so of which replica. Sorted by
-their own times, two neighbours have between them no scrape that could have arrived: none of the
-second's replica, but for one at a change of the replica, which may be older than that moment.
-What a Prometheus or a gate held when it was killed or stopped may be lost with it: documented. What
-the leader had sent after its last mark comes twice after a crash, never after an ordered hand-over.
+A sample of the numbered series identifies its scrape, and so its replica. Sorted by their own
+times, no scrape may be missing between two neighbours: none of the second one's replica, except one
+at a change of the replica, which may be older than the change. Samples that a Prometheus or a gate
+held when it was killed or stopped may be lost: this is documented. Samples that the leader sent
+after its last mark arrive twice after a crash, never after an ordered hand-over.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from tests.real.scraped import Scrape
 from tests.soak.facts import Away, Fault, Taken, Violation
 
 LOST, ORDER = "no sample is lost", "once and in order"
-FAILED_MS = 1500  # the time of a failed scrape's `up` is so near to its request
-CRASH_S = 45.0  # for so long after a fault samples may come a second time
+FAILED_MS = 1500  # the largest difference between a failed scrape's `up` and its request
+CRASH_S = 45.0  # the time after a fault in which samples may arrive again
 
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """A taken sample of the numbered series: whose scrape it was, and the how manieth of all."""
+    """A received sample of the numbered series: its scrape, and the time of its arrival."""
 
     ms: int
     at: float
@@ -41,7 +41,7 @@ def lost(
     aways: Sequence[Away],
     wall_s: float,
 ) -> Iterator[Violation]:
-    """Yield the holes between neighbours; ``scrapes`` are by replica, in order.
+    """Yield the gaps between neighbours; ``scrapes`` are by replica, in order.
 
     ``failed_ms`` are the times at which `up` was 0, in order; ``wall_s`` is the time of day at
     second 0 since boot.
@@ -80,10 +80,10 @@ def again(
     marked: Sequence[tuple[float, float]],
     span_s: float,
 ) -> Iterator[Violation]:
-    """Yield each sample that is not newer than what its series had; ``taken`` as they came.
+    """Yield each sample that is not newer than its series; ``taken`` is in the order of arrival.
 
-    ``marked`` are the times in which a leader's mark certainly moved; ``span_s`` is how far it is
-    behind then. What has been sent since the last of these times may come again after a crash.
+    ``marked`` are the periods in which a leader's mark certainly moved; ``span_s`` is how far it is
+    behind then. Samples that were sent after the last of these may arrive again after a crash.
     """
     newest: dict[str, int] = {}
     for each in taken:
@@ -106,12 +106,12 @@ def again(
 
 
 def unmarked_s(at: float, marked: Sequence[tuple[float, float]]) -> float:
-    """Return for how long no mark has moved at a moment."""
+    """Return for how long no mark has moved at this time."""
     return at - max((min(until, at) for since, until in marked if since <= at), default=0.0)
 
 
 def count_again(taken: Sequence[Taken]) -> int:
-    """Return how many samples came for a time that the receiver had."""
+    """Return how many samples arrived for a time that the receiver already had."""
     newest: dict[str, int] = {}
     count = 0
     for each in taken:

@@ -1,4 +1,4 @@
-"""A writer in time: no silence at the receiver but for faults, which is bounded; pure."""
+"""A writer in time: gaps between writes are due to faults, and are bounded; pure."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def silences(
     now: float,
     late_s: float = 0.0,
 ) -> Iterator[Violation]:
-    """Yield each time without a write that no fault explains; ``writes`` are times, in order.
+    """Yield each gap between writes that no fault explains; ``writes`` are times, in order.
 
-    Without a fault a write follows another within ``steady_s``; a fault that touches writers allows
-    none from its beginning until it is excused no more.
+    Without a fault, a write follows another within ``steady_s``. A fault that affects writers
+    allows a gap from its beginning until ``excused_until``.
     """
     excuses = sorted((fault.since, fault.excused_until) for fault in faults if fault.excused_until)
     for last, following in itertools.pairwise([*writes, now]):
@@ -33,7 +33,7 @@ def silences(
 
 
 def allowed_until(allowed: float, excuses: Sequence[tuple[float, float]], steady_s: float) -> float:
-    """Return when the next write has to come; ``allowed`` without any excuse."""
+    """Return the time of the next required write; ``allowed`` without any excuse."""
     last = allowed - steady_s
     for since, until in excuses:
         if since <= allowed and until >= last:
@@ -42,5 +42,5 @@ def allowed_until(allowed: float, excuses: Sequence[tuple[float, float]], steady
 
 
 def silence_after(writes: Sequence[float], at: float) -> float | None:
-    """Return how long after a moment the first write was taken; None if none was yet."""
+    """Return the seconds from a time until the next write was accepted, or None."""
     return next((write - at for write in writes if write > at), None)

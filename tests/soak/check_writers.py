@@ -1,4 +1,4 @@
-"""Never two writers: what replicas have loaded or sent, held against who certainly led; pure."""
+"""Never two writers: the replicas' configurations and writes, compared with the leaders; pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from tests.soak.facts import Fault, Reign, Violation, Write
 
 CHECK = "never two writers"
-UNDER_WAY_S = 60.0  # TCP's pauses double: 15 s without a way are 15 s and more until the next try
+UNDER_WAY_S = 60.0  # TCP's pauses double: after 15 s without a network, the next try is 15 s later
 
 
 def overlaps(group: str, reigns: Sequence[Reign]) -> Iterator[Violation]:
@@ -23,9 +23,9 @@ def overlaps(group: str, reigns: Sequence[Reign]) -> Iterator[Violation]:
 def intruders(
     group: str, writes: Iterable[Write], reigns: Sequence[Reign], late_s: float = 0.0
 ) -> Iterator[Violation]:
-    """Yield each write of one replica that came while another certainly led.
+    """Yield each write of one replica that arrived while another certainly led.
 
-    ``late_s``: by so much a write may have been noted late, because the soak itself was held up.
+    ``late_s``: a write may be recorded this late, because the soak test itself was delayed.
     """
     for write in writes:
         for reign in reigns:
@@ -36,10 +36,10 @@ def intruders(
 
 
 def sent(writes: Iterable[Write], partitions: Iterable[Fault]) -> Iterator[Write]:
-    """Yield the writes that a replica has sent when they came.
+    """Yield the writes without those that were delayed by a partition.
 
-    After a partition the kernel still delivers what was handed to it before, also for a process
-    that has hung up or is dead: that is beyond anyone.
+    After a partition, the kernel still delivers earlier data, also of a process that has closed the
+    connection or is dead. No program can prevent that.
     """
     cut = tuple(partitions)
     for write in writes:

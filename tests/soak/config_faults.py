@@ -1,4 +1,4 @@
-"""Edits of the replicas' configuration, good and bad, and what Promgen answers."""
+"""Valid and invalid edits of the replicas' configuration, and wrong answers of Promgen."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.soak.group import Group, Member
 from tests.soak.scene import Scene
 from tests.support import now
 
-EDIT_S = 20.0  # until an edit is in force at a replica that runs: read, rendered, reloaded, asked
-FETCH_S = 45.0  # until new targets are in the file: an interval of 15 s, pauses after failures
+EDIT_S = 20.0  # until a running replica has confirmed an edit
+FETCH_S = 45.0  # until new targets are in the file: an interval of 15 s, and pauses after failures
 ENTRIES_KEPT = 4
 
 
 def good_edit(scene: Scene) -> Fault:
-    """Edit the configuration of each replica, one after the other, in one of several ways."""
+    """Edit the configuration of each replica, one after the other, with one of several methods."""
     [group] = scene.groups
     way = scene.pick(*group.members[0].map.ways)
     number = group.members[0].newest_edit + 1
@@ -32,7 +32,7 @@ def good_edit(scene: Scene) -> Fault:
 
 
 def bad_edit(scene: Scene) -> Fault:
-    """Make a bad edit for some seconds, and mend it by the good text, the same or a new one."""
+    """Make an invalid edit for some seconds, and correct it with the old or a new text."""
     [group] = scene.groups
     kind = scene.pick(*BAD)
     way = scene.pick(*group.members[0].map.ways)
@@ -52,7 +52,7 @@ def bad_edit(scene: Scene) -> Fault:
 
 
 def step_of_promgen(scene: Scene) -> Fault:
-    """Have Promgen answer wrongly, then give new targets, and tell the replicas by the broker."""
+    """Let Promgen answer wrongly, then publish new targets, and notify the replicas."""
     how = scene.pick("good", *WRONG)
     number = scene.rng.randrange(1, 60_000)
     seconds = scene.pick(2.0, 6.0) if how != "good" else 0.0
@@ -69,14 +69,14 @@ def step_of_promgen(scene: Scene) -> Fault:
 
 
 def begin_edit(member: Member, number: int) -> None:
-    """Have an edit be right from now on, and those before it until it is loaded."""
+    """Record an edit as correct from now on; earlier ones are correct until it is loaded."""
     edits = member.group.known.edits[member.name]
     edits.append(Edit(number, now()))
     del edits[:-ENTRIES_KEPT]
 
 
 def await_loaded(scene: Scene, group: Group, number: int) -> None:
-    """Wait until each replica has loaded it; from then on no other is right."""
+    """Wait until each replica has loaded the edit; from then on no other is correct."""
     begin, is_told = now(), False
     waiting = list(group.members)
     while waiting and not scene.over.is_set():
@@ -118,7 +118,7 @@ def _announce(scene: Scene) -> None:
     scene.stage.announce()
 
 
-# --- what is wrong ---
+# --- invalid edits ---
 
 
 def _no_yaml(member: Member, number: int) -> None:
@@ -127,7 +127,7 @@ def _no_yaml(member: Member, number: int) -> None:
 
 def _cut_short(member: Member, number: int) -> None:
     text = member.text(number)
-    member.map.swap(text[: text.index("url: ") + 8])  # within braces: what is before is no YAML
+    member.map.swap(text[: text.index("url: ") + 8])  # within braces, so it is no valid YAML
 
 
 def _empty(member: Member, _number: int) -> None:
@@ -139,13 +139,13 @@ def _removed(member: Member, _number: int) -> None:
 
 
 def _refused(change: tuple[str, str], member: Member, number: int) -> None:
-    """Write what Prometheus alone refuses."""
+    """Write a configuration that only Prometheus refuses."""
     before, after = change
     member.map.rename(member.text(number).replace(before, after))
 
 
 def _loop(member: Member, _number: int) -> None:
-    """Swing ``..data`` to a folder without the file."""
+    """Point ``..data`` to a folder that does not exist."""
     data = member.map.folder / "..data"
     data.unlink()
     data.symlink_to("nowhere")

@@ -1,4 +1,4 @@
-"""A folder as the kubelet makes one of a ConfigMap: links to ``..data``, a link to the files."""
+"""A folder like the kubelet's for a ConfigMap: links to ``..data``, which links to the files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAME = "elector.yml"
 
 
 class ConfigMap:
-    """One file in such a folder, and the ways to change it."""
+    """A file in such a folder, and the methods to change it."""
 
     def __init__(self, folder: Path, text: str) -> None:
         self.folder = folder
@@ -23,11 +23,11 @@ class ConfigMap:
 
     @property
     def ways(self) -> dict[str, Callable[[str], None]]:
-        """The ways to change it, by name."""
+        """The methods to change it, by name."""
         return {"swap": self.swap, "write": self.write, "rename": self.rename}
 
     def swap(self, text: str) -> None:
-        """Make a new folder of data and swing the link ``..data``, as the kubelet does."""
+        """Make a new data folder and switch the link ``..data``, as the kubelet does."""
         data, link = self.folder / f"..{next(self._numbers)}", self.folder / "..data"
         data.mkdir()
         (data / NAME).write_text(text)
@@ -40,15 +40,15 @@ class ConfigMap:
             shutil.rmtree(before)
 
     def write(self, text: str) -> None:
-        """Write it in place, as an editor does that truncates it first."""
+        """Truncate and write the file in place, as some editors do."""
         self.file.write_text(text)
 
     def rename(self, text: str) -> None:
-        """Put a new file in its place, as most editors do."""
+        """Replace the file by a new one, as most editors do."""
         new = self.folder / "..data" / ".new"
         new.write_text(text)
         new.replace(self.folder / "..data" / NAME)
 
     def remove(self) -> None:
-        """Take the file away."""
+        """Remove the file."""
         (self.folder / "..data" / NAME).unlink()

@@ -1,4 +1,4 @@
-"""Makes one fault after the other, drawn by dice, and waits for calm in between."""
+"""Injects one random fault after the other, and waits until all is well in between."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.soak.facts import Outcome
 from tests.soak.scene import Act, Scene
 from tests.soak.stage import Stage
 
-# Each with its weight among those of its director.
+# The faults, with their weights.
 OF_GROUP: dict[Act, int] = {
     process_faults.kill: 6,
     process_faults.stop: 6,
@@ -46,7 +46,7 @@ OF_ALL: dict[Act, int] = {
 
 
 def impossible(stage: Stage) -> dict[Act, str]:
-    """Return the faults that cannot be made here, each with what they need."""
+    """Return the faults that are impossible here, with their requirements."""
     found: dict[Act, str] = {}
     if stage.parts.shim is None:
         found |= dict.fromkeys((machine_faults.clock_step, machine_faults.slow_disk), "cc")
@@ -58,9 +58,9 @@ def impossible(stage: Stage) -> dict[Act, str]:
 
 
 class Director:
-    """Draws from the faults of a scene until it is over.
+    """Injects random faults into a scene until it is over.
 
-    Its thread stays until the process ends: the kernel ends with a thread what it has started.
+    Its thread lives until the process ends: the kernel kills a thread's children with it.
     """
 
     def __init__(self, scene: Scene, acts: Mapping[Act, int], pauses_s: Sequence[float]) -> None:
@@ -70,7 +70,7 @@ class Director:
         self._has_ended = threading.Event()
 
     def begin(self) -> None:
-        """Start."""
+        """Start the thread."""
         self._thread.start()
 
     def await_end(self) -> None:
@@ -84,7 +84,7 @@ class Director:
                 scene.pause(scene.pick(*self.pauses_s))
                 if not scene.over.is_set():
                     self._act()
-        except Exception:  # noqa: BLE001 - the soak itself has failed, and says so
+        except Exception:  # noqa: BLE001 - the soak test itself has failed, and reports it
             scene.record.failed(f"{self._thread.name}:\n{traceback.format_exc()}")
             scene.over.set()
         self._has_ended.set()

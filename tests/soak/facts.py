@@ -1,6 +1,6 @@
-"""What is known of a soak: faults, writes, samples, lives, configurations; pure values.
+"""The data of a soak test: faults, writes, samples, processes, configurations; pure values.
 
-Times are seconds since boot (CLOCK_BOOTTIME) unless their name says otherwise.
+Times are seconds since boot (CLOCK_BOOTTIME) unless their name has another unit.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 FOREVER = float("inf")
-PARTITION = "partition"  # the kind of fault after which packets may come late
+PARTITION = "partition"  # the kind of fault after which packets may arrive late
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A request of a replica that has come to the receiver's door; ``status`` 0: no answer.
+    """A request of a replica that has reached the receiver; ``status`` 0: no answer.
 
-    ``is_abandoned``: the client had hung up before it was answered.
+    ``is_abandoned``: the client had closed the connection before the answer.
     """
 
     replica: str
@@ -29,7 +29,7 @@ class Write:
 
 @dataclass(slots=True)
 class Reign:
-    """From when until when a replica certainly led, by some witness."""
+    """A period in which a replica certainly led, by some evidence."""
 
     replica: str
     since: float
@@ -37,7 +37,7 @@ class Reign:
 
 
 class Taken(NamedTuple):
-    """A sample that the receiver has taken; ``at`` is when, ``ms`` its own time since 1970."""
+    """A sample that the receiver accepted; ``at`` is when, ``ms`` its own time since 1970."""
 
     series: str
     ms: int
@@ -48,7 +48,7 @@ class Taken(NamedTuple):
 
 @dataclass(slots=True)
 class Away:
-    """A time in which a replica's scrapes may be lost: part of it was dead, stopped or starting."""
+    """A period in which a replica's scrapes may be lost: a part was dead, stopped or starting."""
 
     replica: str
     since: float
@@ -57,11 +57,11 @@ class Away:
 
 @dataclass(slots=True)
 class Fault:
-    """Something bad that the soak did, from ``since`` until ``until``.
+    """A fault that the soak test injected, from ``since`` until ``until``.
 
-    Until ``excused_until`` there may be no writer because of it; 0: a writer is not touched.
-    ``is_crash``: samples may come twice because of it. ``targets`` are replicas, or parts that all
-    replicas use.
+    Until ``excused_until`` there may be no writer because of it; 0: it does not affect a writer.
+    ``is_crash``: samples may arrive twice because of it. ``targets`` are replicas, or parts that
+    all replicas use.
     """
 
     number: int
@@ -76,9 +76,9 @@ class Fault:
 
 
 class Outcome(NamedTuple):
-    """What a fault came to: how long after its end all was well, and after its beginning a write.
+    """The result of a fault: the seconds from its end until all was well, and to the next write.
 
-    ``next_write_s`` is None where no group is meant, or none was taken yet.
+    ``next_write_s`` counts from its beginning; None: several groups, or no write yet.
     """
 
     group: str
@@ -88,7 +88,7 @@ class Outcome(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """What one process uses: threads, descriptors, and memory in MiB."""
+    """What a process uses: threads, descriptors, and memory in MiB."""
 
     threads: int
     descriptors: int
@@ -97,7 +97,7 @@ class Figures(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Something that must not be: which check found it, in which group, and what it is."""
+    """A violation: the check that found it, its group, and a description."""
 
     check: str
     group: str

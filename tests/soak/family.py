@@ -1,4 +1,4 @@
-"""The processes of a replica, by what they are; read from /proc, which costs less than psutil."""
+"""The processes of a replica, by their role; read from /proc, which is cheaper than psutil."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ GONE = (FileNotFoundError, ProcessLookupError, NotADirectoryError)
 
 
 class Life(NamedTuple):
-    """One process: its id, and when it began (clock ticks since boot), which nobody else has."""
+    """A process: its ID and its start time (clock ticks since boot), which are unique together."""
 
     pid: int
     began: int
 
     def signal(self, number: int) -> None:
-        """Send it a signal, if it is still there."""
+        """Send the process a signal, if it is still alive."""
         if self.is_there:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
     @property
     def is_there(self) -> bool:
-        """Whether it lives, a zombie not."""
+        """Whether the process is alive; a zombie is not."""
         state, began = _state(self.pid)
         return began == self.began and state != "Z"
 
 
 def family(pid: int) -> dict[str, list[Life]]:
-    """Return a supervisor's processes that live, by what they are."""
+    """Return the living processes of a supervisor, by their role."""
     found: dict[str, list[Life]] = {}
     for role, life in _walk(pid, SUPERVISOR):
         if life.is_there:
@@ -53,11 +53,11 @@ def family(pid: int) -> dict[str, list[Life]]:
 
 
 def figures(life: Life) -> Figures:
-    """Return what it uses; its own memory alone, without what it shares.
+    """Return what a process uses; only its own memory, without shared memory.
 
     Connections that clients keep open are not counted: Prometheus opens more when it sends more at
-    once, as to a new leader's gate, and keeps them for 5 minutes. What is still open here when the
-    client has closed it, is.
+    once, as to a new leader's gate, and keeps them for 5 minutes. Connections that the client has
+    closed are counted.
     Raises one of GONE.
     """
     folder = PROC / str(life.pid)
@@ -69,14 +69,14 @@ def figures(life: Life) -> Figures:
 
 
 def _targets(folder: Path) -> Iterator[str]:
-    """Yield what each descriptor of a process refers to."""
+    """Yield the target of each descriptor of a process."""
     for descriptor in (folder / "fd").iterdir():
         with contextlib.suppress(*GONE):
             yield str(descriptor.readlink())
 
 
 def _kept_by_clients(folder: Path) -> set[str]:
-    """Return the connections in its network that a client has opened, and not closed."""
+    """Return the connections in its network that a client has opened and not closed."""
     rows = [
         line.split()
         for name in ("tcp", "tcp6")
@@ -120,7 +120,7 @@ def _role(pid: int, parent: str) -> str:
 
 
 def _state(pid: int) -> tuple[str, int]:
-    """Return state and beginning of a process; "" and 0 of none."""
+    """Return state and start time of a process; "" and 0 if there is none."""
     try:
         words = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except GONE:

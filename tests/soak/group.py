@@ -1,4 +1,4 @@
-"""Three replicas on one Lease, before one receiver, and all that is known of them."""
+"""Three replicas with one Lease and one receiver, and the collected data about them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LEASE_S = 3.0
 DEADLINE_S = 1.0  # of a batch
 QUEUE = f"batch_send_deadline: {DEADLINE_S:g}s, retry_on_http_429: true"
 SHORT = ("--healthcheck-period=1s", "--healthcheck-timeout=1s", "--cool-down=2s")
-CLOCK_S = 5.0  # after its clock is right again until a replica has written that everywhere
+CLOCK_S = 5.0  # from the correction of a replica's clock until all its written times are correct
 BASE = ("scraped", "promgen")
 CONFIG = """\
 follower:
@@ -52,7 +52,7 @@ LEAD = """\
 
 @dataclass
 class Known:
-    """What is known of a group; lists to which threads append, times as in ``facts``."""
+    """The data about a group; threads append to its lists; times are as in ``facts``."""
 
     taken: list[Taken] = field(default_factory=list)
     lease_reigns: list[Reign] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What all groups use: where receiver, Promgen and broker are, and the library of faults."""
+    """What all groups use: the URLs of receiver, Promgen and broker, and the shim library."""
 
     network: Network
     write_url: str
@@ -75,7 +75,7 @@ class Parts:
 
 
 class Member(Replica):
-    """A replica whose configuration is in a ConfigMap's folder; it reaches the API by ``way``."""
+    """A replica with its configuration in a ConfigMap; ``way`` leads to the API server."""
 
     def __init__(self, group: Group, name: str) -> None:
         self.group = group
@@ -111,7 +111,7 @@ class Member(Replica):
         self.argv[self.argv.index(f"--config={self.config}")] = f"--config={self.map.file}"
         self.config.unlink()
         self.config = self.map.file
-        self.is_wanted = False  # by the keeper, which starts it again
+        self.is_wanted = False  # whether the keeper starts it again
         self.starts = 0
         self.loaded: Seen | None = None
 
@@ -121,7 +121,7 @@ class Member(Replica):
         super().start()
 
     def text(self, number: int) -> str:
-        """Return the text of an edit."""
+        """Return the configuration of an edit."""
         return CONFIG.format(
             scraped=self.group.target.job(self.name, 1.0),
             targets=self.targets,
@@ -134,25 +134,25 @@ class Member(Replica):
 
     @property
     def newest_edit(self) -> int:
-        """The number of its newest good edit."""
+        """The number of its newest valid edit."""
         return self.group.known.edits[self.name][-1].number
 
     def tell_shim(self, *, wrong_s: float = 0.0, slow_s: float = 0.0) -> None:
-        """Have its clock be wrong, or its disk slow; without arguments, neither."""
+        """Make its clock wrong or its disk slow; without arguments, neither."""
         assert self.shim is not None
         self.shim.tell(wrong_s=wrong_s, slow_s=slow_s)
         self.clock_wrong_until = FOREVER if wrong_s else now() + CLOCK_S
 
     @property
     def is_ready(self) -> bool:
-        """Whether it runs and says that it is ready."""
+        """Whether it runs and reports that it is ready."""
         with contextlib.suppress(OSError):
             return self.is_running and requests.get(f"{self.api}/_elector/readyz", timeout=2).ok
         return False
 
 
 class Group:
-    """The replicas of one election, with the gate or without; what is known is in ``known``."""
+    """The replicas of one election, with or without the gate; the data are in ``known``."""
 
     def __init__(
         self,
@@ -177,17 +177,17 @@ class Group:
             self.known.edits[member.name] = [Edit(0, now())]
 
     def by_name(self, name: str) -> Member | None:
-        """Return the member of this name."""
+        """Return the member with this name."""
         return next((member for member in self.members if member.name == name), None)
 
     @property
     def leader(self) -> Member | None:
-        """The member that was last seen to hold the lease, if the lease is not given back."""
+        """The member that was last seen as holder of the lease, unless it is released."""
         reigns = self.known.lease_reigns
         return self.by_name(reigns[-1].replica) if reigns else None
 
     def writes(self, since: float = 0.0) -> list[Write]:
-        """Return the requests that came, by their coming."""
+        """Return the requests in the order of their arrival."""
         passed = [each for each in tuple(self.ingress.passed) if each.until >= since]
         found = [
             Write(each.replica, each.since, each.until, each.status, each.is_abandoned)
@@ -196,7 +196,7 @@ class Group:
         return sorted(found, key=lambda each: each.at)
 
     def taken_at(self, since: float = 0.0) -> list[float]:
-        """Return when requests were taken by the receiver."""
+        """Return the times at which the receiver accepted requests."""
         return sorted(
             each.until
             for each in tuple(self.ingress.passed)
@@ -204,11 +204,11 @@ class Group:
         )
 
     def is_calm(self, since: float) -> bool:
-        """Tell whether all are ready, and the receiver has taken something since a moment."""
+        """Return whether all are ready, and the receiver has accepted a request since a time."""
         return all(member.is_ready for member in self.members) and bool(self.taken_at(since))
 
     def close(self) -> None:
-        """End what runs in this process."""
+        """End the parts that run in this process."""
         for member in self.members:
             member.way.close()
         self.ingress.close()

@@ -1,4 +1,4 @@
-"""Holds what is known against what must be, all the time; each check over the last minutes."""
+"""Compares the collected data with the guarantees, continuously, over the last minutes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tests.soak.record import Record
 from tests.support import now
 
 WINDOW_S = 180.0
-STEADY_S = 5.0  # between two writes without any fault: a scrape, a batch, and a busy machine
-SPAN_S = 2 * DEADLINE_S + LEASE_S + 1.0  # the age of a mark: two batches, and until a lease is over
-SETTLE_S = 6.0 + 1.0  # Prometheus' longest back-off and a second: then a new leader's mark moves
-UNSETTLED_MS = 5_000  # what is so new may still be followed by older ones
+STEADY_S = 5.0  # between two writes without a fault: a scrape, a batch, and a busy machine
+SPAN_S = 2 * DEADLINE_S + LEASE_S + 1.0  # the age of a mark: two batches, and a lease
+SETTLE_S = 6.0 + 1.0  # Prometheus' longest back-off and 1 s: then a new leader's mark moves
+UNSETTLED_MS = 5_000  # after newer samples than this, older ones may still arrive
 STORED_S = 3000.0  # the receiver is asked for its last hour
 UP = "up{"
 
@@ -59,7 +59,7 @@ class Judge(Actor):
         self._note_writes()
 
     def _note_writes(self) -> None:
-        """Write into the record which requests came since the last time."""
+        """Record the requests since the last call."""
         writes = [each for each in self.group.writes(self._noted_at) if each.at > self._noted_at]
         self._noted_at = max((each.at for each in writes), default=self._noted_at)
         began_at = self.record.began_at
@@ -67,7 +67,7 @@ class Judge(Actor):
         self.record.note("writes", group=self.group.name, writes=told)
 
     def faults(self, since: float) -> list[Fault]:
-        """Return the faults that touched this group at or after a moment."""
+        """Return the faults that affected this group at or after a time."""
         return [
             fault
             for fault in self.record.touching(self.group.name)
@@ -134,7 +134,7 @@ class Judge(Actor):
 
 
 def stored(group: Group, store: Store) -> Iterator[Violation]:
-    """Yield what the receiver has said that it took, but does not have, of the last minutes."""
+    """Yield samples of the last minutes that the receiver accepted but does not have."""
     if not group.has_gate:
         return
     since = now() - STORED_S
@@ -152,7 +152,7 @@ def stored(group: Group, store: Store) -> Iterator[Violation]:
 
 
 def grown(group: Group) -> Iterator[Violation]:
-    """Yield what has grown in the processes of a group."""
+    """Yield the growth of a group's processes."""
     for (replica, role, life), figures in tuple(group.known.figures.items()):
         what = f"the {role} of {replica} (process {life.pid})"
         yield from check_growth.grown(group.name, what, now(), tuple(figures))

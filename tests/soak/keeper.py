@@ -1,6 +1,6 @@
-"""Starts replicas, and again when they end, as the kubelet does; notes what lives, and when not.
+"""Starts and restarts replicas, as the kubelet does, and records when their parts were away.
 
-It is the one thread that starts replicas: the kernel ends them when their thread ends.
+Only this thread starts replicas, because the kernel kills them when their thread ends.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from tests.soak.group import Group, Member
 from tests.soak.record import Record
 from tests.support import now
 
-START_S = 3.0  # from the start of Prometheus or the gate until its samples are held for certain
+START_S = 3.0  # from the start of Prometheus or the gate until its samples are certainly held
 PARTS = (PROMETHEUS, GATE)
 
 
 class Keeper(Actor):
-    """Keeps the wanted members of a group running, each after ``back_s``."""
+    """Keeps the wanted members of a group running; each restarts after ``back_s``."""
 
     pause_s = 0.1
     back_s = 0.5
@@ -30,7 +30,7 @@ class Keeper(Actor):
         self._aways: dict[str, Away] = {}
 
     def turn(self) -> None:
-        """Look at each member once."""
+        """Check each member once."""
         for member in self.group.members:
             if member.is_running:
                 self._ended_at.pop(member.name, None)
@@ -48,7 +48,7 @@ class Keeper(Actor):
             self.record.note("replica started", replica=member.name, pid=member.pid)
 
     def _note_lives(self, member: Member) -> None:
-        """Have a time of being away begin when a part is another or gone, and end later."""
+        """Begin a period of absence when a part is new or dead, and end it later."""
         found = family(member.pid) if member.is_running else {}
         has_all, is_other = True, False
         for part in PARTS if self.group.has_gate else PARTS[:1]:
@@ -65,7 +65,7 @@ class Keeper(Actor):
         away.until = now() + START_S if has_all else FOREVER
 
     def stop_all(self) -> None:
-        """Ask all to stop, and start none again."""
+        """Stop all members, and start none again."""
         for member in self.group.members:
             member.is_wanted = False
             if member.is_running:

@@ -12,7 +12,7 @@ LIFETIME_S = 600  # the shortest that the API server allows
 
 
 class Kubelet(Actor):
-    """Renews the token of one namespace each minute; a failure leaves the old one until then."""
+    """Renews the token of one namespace each minute; after a failure, the old one is kept."""
 
     pause_s = 60.0
 
@@ -21,8 +21,8 @@ class Kubelet(Actor):
         self._namespace = namespace
 
     def turn(self) -> None:
-        """Renew it once."""
+        """Renew the token once."""
         try:
             self._namespace.renew_token(LIFETIME_S)
-        except (requests.RequestException, AssertionError) as error:  # a fault is under way
+        except (requests.RequestException, AssertionError) as error:  # there is a fault
             self.record.note("token not renewed", reason=repr(error)[:200])

@@ -1,4 +1,4 @@
-"""Faults of the machine under a replica: its clock, its disk."""
+"""Faults of a replica's machine: its clock and its disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STEPS_S = (-1800.0, -60.0, -3.0, -0.5, 0.5, 3.0, 60.0, 1800.0, 86_400.0)
 
 
 def clock_step(scene: Scene) -> Fault:
-    """Step the wall clock of a replica's own processes, and later step it back: no harm is done."""
+    """Step the wall clock of a replica's own processes, and step it back: this is harmless."""
     member, _ = scene.victim()
     wrong_s = scene.pick(*STEPS_S)
     seconds = scene.pick(1.0, 5.0, 15.0)
@@ -27,7 +27,7 @@ def clock_step(scene: Scene) -> Fault:
 
 
 def slow_disk(scene: Scene) -> Fault:
-    """Have each fsync and rename of all replicas take longer, while the leader hands over."""
+    """Slow down each fsync and rename of all replicas while the leader hands over."""
     [group] = scene.groups
     slow_s = scene.pick(0.1, 0.5, 1.5)
     with scene.fault(
@@ -47,7 +47,7 @@ def slow_disk(scene: Scene) -> Fault:
 
 
 def full_disk(scene: Scene) -> Fault:
-    """Leave no room for the files of a replica; edit, or end it in order, meanwhile."""
+    """Fill the disk of a replica; meanwhile edit its configuration, or stop it."""
     member, is_writer = scene.victim()
     meanwhile = scene.pick("nothing", "edit", "end")
     seconds = scene.pick(1.0, 4.0, 8.0)

@@ -1,7 +1,7 @@
-"""A network namespace for each replica, on a bridge that the soak makes, so that it can be cut off.
+"""A network namespace for each replica, on a bridge of the soak test, so that it can be cut off.
 
-All that replicas use listens on the bridge's address. Without root there is no bridge: all share
-loopback then, and nothing can be cut off.
+All parts that replicas use listen on the bridge's address. Without root there is no bridge: then
+all share loopback, and no replica can be cut off.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ LOOPBACK = "127.0.0.1"
 
 
 class Place(NamedTuple):
-    """Where a replica runs: its address, and its network namespace, None for that of the soak."""
+    """The place of a replica: its address, and its network namespace or None."""
 
     host: str
     namespace: Path | None
 
 
 class Network:
-    """The bridge; ``host`` is where the soak itself is found."""
+    """The bridge; ``host`` is the address of the soak test."""
 
     def __init__(self) -> None:
         self.has_namespaces = os.geteuid() == 0
@@ -47,7 +47,7 @@ class Network:
             ip("link", "del", self._tag)
 
     def place(self, name: str) -> Place:
-        """Return a place of its own for a replica."""
+        """Return a new place for a replica."""
         if not self.has_namespaces:
             return Place(LOOPBACK, None)
         self._names.append(name)
@@ -62,11 +62,11 @@ class Network:
         return Place(address, Path("/run/netns") / inside)
 
     def cut(self, name: str) -> None:
-        """Let no packet to or from a replica through; its own link stays up, as it would."""
+        """Block all packets of a replica; its own link stays up, as in reality."""
         ip("link", "set", self._outside(name), "nomaster")
 
     def join(self, name: str) -> None:
-        """Let packets through again."""
+        """Allow packets again."""
         ip("link", "set", self._outside(name), "master", self._tag, "up")
 
     def _inside(self, name: str) -> str:

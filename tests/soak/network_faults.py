@@ -1,4 +1,4 @@
-"""Faults on the way between replicas and the API server."""
+"""Faults of the network between replicas and the API server."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tests.soak.facts import PARTITION, Fault
 from tests.soak.scene import RECOVERY_S, TAKEOVER_S, Scene
 
 EVERY = frozenset({"GET", "POST", "PUT"})
-RENEW_S = 2.0  # until a leader that cannot renew gives up
+RENEW_S = 2.0  # until a leader that cannot renew steps down
 
 
 def cut_off(scene: Scene) -> Fault:
-    """Cut one replica off from the API server, or all of its group, in one of several ways."""
+    """Cut one replica, or its whole group, off from the API server, in one of several ways."""
     [group] = scene.groups
     member, is_writer = scene.victim()
     members = group.members if scene.rng.random() < 0.25 else [member]
@@ -38,7 +38,7 @@ def cut_off(scene: Scene) -> Fault:
 
 
 def partition(scene: Scene) -> Fault:
-    """Let no packet through between some replicas and everything else, other replicas too."""
+    """Block all packets between some replicas and everything else, including other replicas."""
     [group] = scene.groups
     member, is_writer = scene.victim()
     others = [each for each in group.members if each is not member]

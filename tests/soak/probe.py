@@ -1,8 +1,8 @@
-"""Finds out whether this machine is too slow for the leases of the soak, whoever makes it so.
+"""Measures whether this machine is too slow for the leases of the soak test.
 
-What the soak blames on the program must not be the machine's: a lease is lost if the API server
-does not answer within 0.8 of the retry period several times in a row. So the probe renews a Lease
-of its own by the same way, and finds out by how much this process is held up.
+The program must not be blamed for a slow machine: a lease is lost if the API server does not answer
+within 0.8 of the retry period several times in a row. So the probe renews its own Lease in the same
+way, and measures by how much this process is delayed.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from tests.soak.facts import Fault
 from tests.soak.record import Record
 from tests.support import now
 
-SLOW_S = 0.25  # from which on renewals of the replicas may fail, which have 0.4 s
-APART_S = 3.0  # times of slowness that are nearer to each other are one
-EXCUSED_S = 12.0  # after it there may be no writer for so long: as after a leader that vanished
+SLOW_S = 0.25  # above this, renewals of the replicas, which have 0.4 s, may fail
+APART_S = 3.0  # slow periods that are nearer to each other count as one
+EXCUSED_S = 12.0  # the time without a writer afterwards, as after a leader that vanished
 PATH = "/apis/coordination.k8s.io/v1/namespaces/{}/leases/probe"
 
 
 class Pulse(Actor):
-    """Finds out by how much this process is held up, which makes what it notes late."""
+    """Measures by how much this process is delayed, which makes its records late."""
 
     pause_s = 0.05
     KEPT = 4_000
@@ -39,21 +39,21 @@ class Pulse(Actor):
         self._due = 0.0
 
     def turn(self) -> None:
-        """Note how late this turn is."""
+        """Record how late this turn is."""
         at = now()
         late_s = max(at - self._due, 0.0) if self._due else 0.0
         self._due = at + self.pause_s
         self._late = [*self._late[-self.KEPT :], (at, late_s)]
         if late_s > SLOW_S:
-            tell_slow(self.record, at - late_s, f"held up for {late_s:.2f} s")
+            record_slow(self.record, at - late_s, f"held up for {late_s:.2f} s")
 
     def late_s(self, since: float) -> float:
-        """Return the worst since a moment."""
+        """Return the largest delay since a time."""
         return max((late for at, late in self._late if at >= since), default=0.0)
 
 
 class Probe(Actor):
-    """Writes a Lease as replicas do, and notes when that is slow."""
+    """Writes a Lease as replicas do, and records when that is slow."""
 
     pause_s = 0.4
 
@@ -68,7 +68,7 @@ class Probe(Actor):
         self._transitions = 0
 
     def turn(self) -> None:
-        """Write once."""
+        """Write the Lease once."""
         since = now()
         self._transitions += 1
         body = json.dumps({"spec": {"leaseTransitions": self._transitions}}).encode()
@@ -77,16 +77,16 @@ class Probe(Actor):
         with contextlib.suppress(OSError):
             self._opener.open(request, timeout=2).close()
         if now() - since > SLOW_S:
-            tell_slow(self.record, since, f"the API server took {now() - since:.2f} s")
+            record_slow(self.record, since, f"the API server took {now() - since:.2f} s")
 
     def close(self) -> None:
-        """End it, and its way."""
+        """End the probe and its proxy."""
         super().close()
         self.way.close()
 
 
-def tell_slow(record: Record, since: float, why: str) -> None:
-    """Note that the machine was slow from a moment until now."""
+def record_slow(record: Record, since: float, why: str) -> None:
+    """Record that the machine was slow from a time until now."""
     last = record.slow[-1] if record.slow else None
     if last is None or last.until + APART_S < since:
         excused_until = now() + EXCUSED_S

@@ -1,4 +1,4 @@
-"""Faults of a group's processes: killed, stopped, asked to end; and what users do to replicas."""
+"""Faults of a group's processes: kill, stop, SIGTERM; and what users do with replicas."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ END_S = 75.0
 
 
 def kill(scene: Scene) -> Fault:
-    """Kill one process of a replica, or all at once."""
+    """Kill one process of a replica, or all at the same time."""
     return _signal(scene, signal.SIGKILL)
 
 
@@ -31,7 +31,7 @@ def ask_to_end(scene: Scene) -> Fault:
 
 
 def stop(scene: Scene) -> Fault:
-    """Stop one process of a replica (SIGSTOP), or all, and let them go on."""
+    """Stop one process of a replica, or all, with SIGSTOP, and continue them later."""
     member, is_writer = scene.victim()
     role = scene.pick(*_roles(member), ALL)
     seconds = scene.pick(0.3, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -49,13 +49,13 @@ def stop(scene: Scene) -> Fault:
 
 
 def end_in_order(scene: Scene) -> Fault:
-    """Ask a replica to end, as the kubelet does; it is started again."""
+    """Stop a replica as the kubelet does; it is started again."""
     member, is_writer = scene.victim()
     return _end_in_order(scene, member, "end in order", is_writer=is_writer)
 
 
 def rolling_update(scene: Scene) -> Fault:
-    """End each replica in order, the last one first, and wait until it is ready again."""
+    """Stop each replica in order, the last one first, and wait until it is ready again."""
     [group] = scene.groups
     fault = None
     for member in reversed(group.members):
@@ -67,7 +67,7 @@ def rolling_update(scene: Scene) -> Fault:
 
 
 def step_down(scene: Scene) -> Fault:
-    """Have the leader hand over, by the command."""
+    """Make the leader hand over with the step-down command."""
     [group] = scene.groups
     member = group.leader or group.members[0]
     with scene.fault("step down", member.name, excused_s=TAKEOVER_S, is_crash=False) as fault:
@@ -76,7 +76,7 @@ def step_down(scene: Scene) -> Fault:
 
 
 def run_step_down(member: Member) -> None:
-    """Have a member hand over, by the command, if it leads and can be asked."""
+    """Run the step-down command for a member, if it leads and can be asked."""
     argv = [sys.executable, "-m", "wrapper", "step-down", member.api, "--force"]
     with contextlib.suppress(subprocess.TimeoutExpired):
         subprocess.run(argv, capture_output=True, check=False, timeout=60)

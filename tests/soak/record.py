@@ -1,4 +1,4 @@
-"""What a soak says: one line of JSON for each fault, check and violation; a line for people too."""
+"""The record of a soak test: a line of JSON for each event, and lines on the terminal."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any, Self
 from tests.soak.facts import Fault, Outcome, Violation
 from tests.support import now
 
-MOST = 200  # violations that are told; all are counted
+MOST = 200  # violations that are printed; all are counted
 
 
 class Record:
-    """Writes to a file, if one is named, and to the terminal; it may be used by all threads.
+    """Writes to a file, if one is given, and to the terminal; all threads may use it.
 
-    ``began_at`` is second 0 of all times that it tells.
+    ``began_at`` is second 0 of all its times.
     """
 
     def __init__(self, file: Path | None) -> None:
@@ -27,8 +27,8 @@ class Record:
         self.violations: list[Violation] = []
         self.faults: list[Fault] = []
         self.outcomes: list[Outcome] = []
-        self.slow: list[Fault] = []  # when the machine was too slow
-        self.failures: list[str] = []  # of the soak itself
+        self.slow: list[Fault] = []  # periods in which the machine was too slow
+        self.failures: list[str] = []  # of the soak test itself
         self._lock = threading.Lock()
         self._told: set[tuple[str, str, str]] = set()
         self._out = file.open("w", encoding="utf-8") if file else None
@@ -41,13 +41,13 @@ class Record:
             self._out.close()
 
     def say(self, text: str) -> None:
-        """Say a line to people."""
+        """Print a line on the terminal."""
         with self._lock:
             sys.stdout.write(f"{now() - self.began_at:7.1f}  {text}\n")
             sys.stdout.flush()
 
     def note(self, event: str, **fields: Any) -> None:
-        """Write a line of the record; ``at`` and the like among the fields are since boot."""
+        """Write a line of the record; times among the fields are since boot."""
         if self._out is None:
             return
         line = {"event": event, "t": round(now() - self.began_at, 3), **fields}
@@ -57,32 +57,32 @@ class Record:
                 self._out.flush()
 
     def begun(self, fault: Fault) -> None:
-        """Tell of a fault."""
+        """Record the beginning of a fault."""
         self.faults.append(fault)
         words = " ".join(f"{key}={value}" for key, value in fault.parameters.items())
         self.say(f"{fault.group:6} #{fault.number} {fault.kind} {' '.join(fault.targets)} {words}")
         self.note("fault", **self._fields(fault))
 
     def touching(self, *groups: str) -> list[Fault]:
-        """Return all that may touch these groups, times of a slow machine too."""
+        """Return all faults that may affect these groups, with the slow periods."""
         both = (*tuple(self.faults), *tuple(self.slow))
         return [fault for fault in both if fault.group in (*groups, "all")]
 
     def ended(self, fault: Fault, outcome: Outcome) -> None:
-        """Tell what a fault came to."""
+        """Record the result of a fault."""
         self.outcomes.append(outcome)
         lasted_s = round(fault.until - fault.since, 2)
         fields = outcome._asdict()
         self.note("fault ended", number=fault.number, lasted_s=lasted_s, **fields)
 
     def failed(self, text: str) -> None:
-        """Tell that the soak itself has failed."""
+        """Record a failure of the soak test itself."""
         self.failures.append(text)
         self.say(f"FAILED  {text}")
         self.note("failed", text=text)
 
     def violated(self, violation: Violation) -> None:
-        """Tell of a violation, once; those alike in all but numbers are one for people."""
+        """Record a violation once."""
         key = (violation.check, violation.group, violation.text)
         with self._lock:
             if key in self._told:
@@ -104,5 +104,5 @@ class Record:
 
 
 def today() -> str:
-    """Return the time of day, for the head of a record."""
+    """Return the date and time, for the first line of a record."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

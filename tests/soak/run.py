@@ -1,4 +1,4 @@
-"""One soak from beginning to end: all parts up, faults, a calm end, the last checks, a summary."""
+"""A soak test from beginning to end: start all parts, inject faults, settle, check, summarise."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from tests.soak.scene import CALM_S, Scene
 from tests.soak.stage import EndedEarly, Stage
 from tests.support import now, wait_until
 
-SETTLE_S = 15.0  # without faults, at the end: what was scraped before has come
+SETTLE_S = 15.0  # without faults at the end, until earlier samples have arrived
 WARM_UP_S = 10.0
-PAUSES_S = (0.0, 1.0, 4.0, 10.0)  # between faults of a group: the long ones let marks move
+PAUSES_S = (0.0, 1.0, 4.0, 10.0)  # between faults of a group; marks move in the long ones
 LONG_PAUSES_S = (1.0, 5.0, 15.0, 30.0)
 END_S = 75.0
 SLOW_END_S = 30.0
 
 
 def longest(outcomes: Iterable[Outcome]) -> dict[str, dict[str, float]]:
-    """Return by kind of fault: the longest time until all was well, and until the next write."""
+    """Return by kind of fault the longest times until all was well, and until the next write."""
     found: dict[str, dict[str, float]] = {}
     for each in outcomes:
         kind = found.setdefault(f"{each.group}: {each.kind}", {})
@@ -40,7 +40,7 @@ def longest(outcomes: Iterable[Outcome]) -> dict[str, dict[str, float]]:
 
 
 class Soak:
-    """Soaks for so long; ``over`` ends it early."""
+    """Runs a soak test of this length; ``over`` ends it early."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Soak:
         self.only, self.record, self.over = only, record, over
 
     def run(self) -> bool:
-        """Do it all; return whether nothing was violated and nothing of the soak failed."""
+        """Run the soak test; return whether there was no violation and no failure."""
         try:
             with Stage(self.folder, self.record, self.over) as stage:
                 self.record.say("all parts run")
@@ -67,14 +67,14 @@ class Soak:
                     self._finish(stage)
         except EndedEarly:
             self.record.failed("ended early, by a signal")
-        except Exception:  # noqa: BLE001 - the soak itself has failed, and says so
+        except Exception:  # noqa: BLE001 - the soak test itself has failed, and reports it
             self.record.failed(traceback.format_exc())
         self._sum_up()
         return not (self.record.violations or self.record.failures)
 
     def _soak(self, stage: Stage) -> None:
         self.over.wait(WARM_UP_S)
-        over = threading.Event()  # of the faults; self.over is of everything
+        over = threading.Event()  # ends the faults; self.over ends everything
         left_out = impossible(stage)
         for act, need in left_out.items():
             self.record.say(f"left out: {act.__name__}, which needs {need}")
@@ -107,7 +107,7 @@ class Soak:
         return {act: weight for act, weight in acts.items() if act.__name__ in self.only}
 
     def _finish(self, stage: Stage) -> None:
-        """Let all come to rest, check once more, and end all in order."""
+        """Wait until all is well, check once more, and stop everything."""
         self.record.say("no more faults")
         begin = now()
         for group in stage.groups:
@@ -127,7 +127,7 @@ class Soak:
             self.record.violated(Violation("all is well again", group.name, now(), text))
 
     def _end(self, stage: Stage, group: Group) -> None:
-        """Ask all of a group to end: each does, in order, and leaves nothing."""
+        """Stop all members of a group; check that each exits in order and leaves no files."""
         stage.judges[group.name].close()
         stage.keepers[group.name].stop_all()
         for member in group.members:
@@ -137,7 +137,7 @@ class Soak:
                 status = -1
             left = member.leavings()
             is_slow = any(each.until > now() - SLOW_END_S for each in self.record.slow)
-            if left or (status and not is_slow):  # a slow machine makes it fence itself
+            if left or (status and not is_slow):  # on a slow machine it may fence itself
                 text = f"{member.name} ended with {status}; left: {left or 'nothing'}"
                 self.record.violated(Violation(CHECK, group.name, now(), text))
 

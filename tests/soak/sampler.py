@@ -1,4 +1,4 @@
-"""Notes in calm moments what each process uses, and which files and processes are left over."""
+"""Measures the processes while all is well, and finds files and processes that are left over."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.soak.record import Record
 from tests.soak.small_disk import FILLER
 from tests.support import now
 
-YOUNG_S = 15.0  # what a process uses in its first seconds is no measure
-LEFT_S = 20.0  # a file of a write, or a process that ends, may be there for so long
+YOUNG_S = 15.0  # the first seconds of a process are not measured
+LEFT_S = 20.0  # the longest life of a temporary file, or of a process that ends
 KNOWN_FILES = re.compile(
     r"prometheus\.yml(\.lock)?|\.prometheus\.yml\.(good-follower|good-leader|proven-leader|lock)"
     f"|{FILLER}"
@@ -23,7 +23,7 @@ KNOWN_FILES = re.compile(
 
 
 class Sampler(Actor):
-    """Looks at each member of a group, and keeps what its processes use while all is calm."""
+    """Measures the processes of each member of a group while all is well."""
 
     pause_s = 5.0
 
@@ -34,7 +34,7 @@ class Sampler(Actor):
         self._turns = 0
 
     def turn(self) -> None:
-        """Look once."""
+        """Check each member once."""
         seen: set[object] = set()
         self._turns += 1
         for member in self.group.members:
@@ -73,10 +73,8 @@ class Sampler(Actor):
         )
 
     def _leavings(self, member: Member) -> Iterator[str]:
-        """Yield processes that have no parent there, and files that nothing is known to make."""
-        if (
-            self._turns % 3 == 0 and member.is_running
-        ):  # all processes of the machine are looked through
+        """Yield processes that do not belong to the replica, and unknown files."""
+        if self._turns % 3 == 0 and member.is_running:  # this reads all processes of the machine
             own = {life.pid for lives in family(member.pid).values() for life in lives}
             for process in member.processes():
                 if process.pid not in own:

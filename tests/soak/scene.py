@@ -1,4 +1,4 @@
-"""What a director has at hand: groups, dice, and the times that faults allow."""
+"""What a director uses: its groups, its random numbers, and the times that faults allow."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from tests.support import now
 T = TypeVar("T")
 CHECK = "all is well again in time"
 TAKEOVER_S = (
-    9.0  # the lease runs out, another is promoted, scrapes and sends: 3 + 0.5 + 1 + 2, busy
+    9.0  # the lease expires, another replica is promoted, scrapes and sends: 3 + 0.5 + 1 + 2, busy
 )
-RECOVERY_S = 15.0  # after what all use is back: Prometheus' back-off of 5 s, an election, a batch
-CALM_S = 60.0  # after a fault until all replicas are ready and write: a start, on a busy machine
+RECOVERY_S = 15.0  # after a shared part is back: Prometheus' back-off of 5 s, election, a batch
+CALM_S = 60.0  # from a fault until all replicas are ready and write: a start, on a busy machine
 _numbers = itertools.count(1)
 
 
 @dataclass
 class Scene:
-    """One director's: ``groups`` are those that it may touch, ``name`` that of its dice."""
+    """The scene of a director: ``groups`` are those that it may affect, ``name`` is in its seed."""
 
     name: str
     stage: Stage
@@ -48,7 +48,7 @@ class Scene:
         recovery_s: float = 0.0,
         **parameters: object,
     ) -> Iterator[Fault]:
-        """Tell of a fault from its beginning to its end.
+        """Record a fault from its beginning to its end.
 
         There may be no writer for ``excused_s`` from its beginning, or until ``recovery_s`` after
         its end.
@@ -65,33 +65,33 @@ class Scene:
                 fault.excused_until = fault.until + recovery_s
 
     def pick(self, *choices: T) -> T:
-        """Return one of these."""
+        """Return one of these at random."""
         return self.rng.choice(choices)
 
     def pause(self, seconds: float) -> None:
-        """Let time pass, unless all is over."""
+        """Wait, unless the scene is over."""
         self.over.wait(seconds)
 
     def victim(self) -> tuple[Member, bool]:
-        """Return a member, the leader more often; and whether a writer may be touched by it."""
+        """Return a member, more often the leader, and whether a writer may be affected."""
         [group] = self.groups
         leader = group.leader
         member = leader if leader and self.rng.random() < 0.6 else self.pick(*group.members)
         return member, leader in (None, member)
 
     def away(self, member: Member, seconds: float) -> None:
-        """Note that from now on for so long a member's samples may be lost."""
+        """Record that a member's samples may be lost for these seconds."""
         member.group.known.aways.append(Away(member.name, now() - 1.5, now() + seconds))
 
     def await_true(self, what: Callable[[], bool], within_s: float) -> bool:
-        """Wait until something is true, all is over, or it is too late; return whether it is."""
+        """Wait for a condition until the scene is over or time is up; return its value."""
         until = now() + within_s
         while not (found := what()) and now() < until and not self.over.is_set():
             self.over.wait(0.1)
         return found
 
     def await_calm(self, last: Fault) -> float:
-        """Wait until all replicas are ready and write; return how long that took from the end."""
+        """Wait until all replicas are ready and write; return the seconds since the fault's end."""
         asked_at = now()
         is_told = False
         while not self.over.is_set() and not all(g.is_calm(asked_at) for g in self.groups):
@@ -103,7 +103,7 @@ class Scene:
         return now() - last.until
 
     def allowed(self, until: float, more_s: float) -> float:
-        """Return until when something may take: longer after the faults that touch it."""
+        """Return the deadline of something, which is later after faults that affect it."""
         others = [
             fault.until + more_s
             for fault in self._touching()
@@ -112,7 +112,7 @@ class Scene:
         return max([until, *others])
 
     def _last_end(self) -> float:
-        """Return when the last fault ended that touches these groups; never if one is on."""
+        """Return the end of the last fault that affects these groups; infinity during one."""
         return max(fault.until for fault in self._touching())
 
     def _touching(self) -> list[Fault]:
@@ -130,7 +130,7 @@ Act = Callable[[Scene], Fault]
 
 @contextmanager
 def undone(undo: Callable[[], object]) -> Iterator[None]:
-    """Undo something at the end, whatever happens."""
+    """Call ``undo`` at the end of the context, whatever happens."""
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Faults of what all replicas use: API server, etcd, receiver, broker."""
+"""Faults of the parts that all replicas use: API server, etcd, receiver, broker."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ TOO_MANY = (429, {"Retry-After": "1"})
 
 
 def api_server(scene: Scene) -> Fault:
-    """Kill, stop or end the API server, and have it back."""
+    """Kill, stop or end the API server, and restore it."""
     return _part(scene, "API server", scene.stage.server)
 
 
 def etcd(scene: Scene) -> Fault:
-    """Kill, stop or end etcd, and have it back."""
+    """Kill, stop or end etcd, and restore it."""
     return _part(scene, "etcd", scene.stage.etcd)
 
 
 def receiver(scene: Scene) -> Fault:
-    """Kill, stop or end the receiver, and have it back."""
+    """Kill, stop or end the receiver, and restore it."""
     return _part(scene, "receiver", scene.stage.store)
 
 
 def broker(scene: Scene) -> Fault:
-    """Kill, stop or end the broker, and have it back; no writer is touched by it."""
+    """Kill, stop or end the broker, and restore it; this does not affect a writer."""
     return _part(scene, "broker", scene.stage.broker, recovery_s=0.0)
 
 
 def receiver_answers(scene: Scene) -> Fault:
-    """Have the receiver refuse, be slow, hang, or hang up, for some seconds."""
+    """Let the receiver refuse, be slow, hang, or close connections, for some seconds."""
     how = scene.pick("429", "503", "500", "slow", "hangs", "hangs up")
     seconds = scene.pick(1.0, 4.0, 10.0)
     with scene.fault("receiver", how, recovery_s=RECOVERY_S, seconds=seconds) as fault:
@@ -70,7 +70,7 @@ def _part(scene: Scene, name: str, part: Program, recovery_s: float = RECOVERY_S
 
 
 def _start(scene: Scene, name: str, part: Program) -> None:
-    """Start a part; again, if it gives up, as an API server does on a machine that is too busy."""
+    """Start a part; retry if it fails, as an API server does on a busy machine."""
     for _ in range(TRIES - 1):
         try:
             return part.start()

@@ -11,7 +11,7 @@ SOURCE = Path(__file__).with_name("shim.c")
 
 
 def built(folder: Path) -> Path | None:
-    """Return the library, compiled; None where there is no C compiler.
+    """Compile the library, and return it; None if there is no C compiler.
 
     Raises subprocess.CalledProcessError if it does not compile.
     """
@@ -25,7 +25,7 @@ def built(folder: Path) -> Path | None:
 
 
 class Shim:
-    """What one replica's processes are told; ``variables`` belong to their environment."""
+    """The settings for one replica's processes; ``variables`` belong to their environment."""
 
     def __init__(self, library: Path, file: Path) -> None:
         self._file = file
@@ -35,7 +35,7 @@ class Shim:
         file.write_bytes(bytes(16))
 
     def tell(self, *, wrong_s: float = 0.0, slow_s: float = 0.0) -> None:
-        """Have the clock be wrong by so much, and each fsync and rename take so much longer."""
+        """Set the error of the clock, and the delay of each fsync and rename."""
         self.wrong_s, self.slow_s = wrong_s, slow_s
         with self._file.open("r+b") as file:  # in place: it is mapped
             file.write(struct.pack("<qq", round(wrong_s * 1e9), round(slow_s * 1e6)))

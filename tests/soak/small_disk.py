@@ -1,4 +1,4 @@
-"""A file system of a few pages for the files that a replica writes, which can be made full."""
+"""A file system of a few pages for the files of a replica, which can be filled."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ FILLER = "filler"
 
 
 def can_mount() -> bool:
-    """Tell whether this user may mount."""
+    """Return whether this user may mount."""
     return os.geteuid() == 0
 
 
 @contextmanager
 def mounted(folder: Path) -> Iterator[None]:
-    """Have a small file system at a folder."""
+    """Mount a small file system at a folder."""
     options = ["-t", "tmpfs", "-o", f"size={SIZE}"]
     subprocess.run(["mount", *options, "prometheus-elector-soak", folder], check=True)
     try:
@@ -31,7 +31,7 @@ def mounted(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def full(folder: Path) -> Iterator[None]:
-    """Leave no room in it for a while."""
+    """Fill the file system until the context ends."""
     filler = folder / FILLER
     try:
         with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""All parts of a soak: etcd, API server, broker, receiver, Promgen-like server, and two groups."""
+"""All parts of a soak test: etcd, API server, broker, receiver, a Promgen stand-in, two groups."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ ActorT = TypeVar("ActorT", bound=Actor)
 
 
 class EndedEarly(Exception):
-    """The soak was told to end, by a signal."""
+    """The soak test was ended by a signal."""
 
 
 class Stage:
-    """What runs; whoever enters it has all parts running, whoever leaves has none.
+    """The parts: entering the context starts all of them, leaving it ends all.
 
-    Where ``over`` is set meanwhile, entering ends what has been started, and raises EndedEarly.
+    If ``over`` is set meanwhile, entering ends the started parts, and raises EndedEarly.
     """
 
     def __init__(self, folder: Path, record: Record, over: threading.Event) -> None:
@@ -62,7 +62,7 @@ class Stage:
     def _start(self) -> None:
         enter = self._enter
         etcd = Etcd(self.folder)
-        etcd.argv.append("--unsafe-no-fsync")  # a busy disk is not what this is about
+        etcd.argv.append("--unsafe-no-fsync")  # a busy disk is not tested here
         self.etcd = enter(started(etcd))
         self.server = enter(started(ApiServer(self.folder, self.etcd)))
         self.network = enter(Network())
@@ -97,7 +97,7 @@ class Stage:
             raise EndedEarly
 
     def _broker(self) -> Redis:
-        """Return a broker that listens where replicas and the soak find it."""
+        """Return a broker that listens where the replicas and the soak test can reach it."""
         broker = Redis(self.folder / "broker")
         self.broker_url = broker.url.replace("127.0.0.1", self.network.host)
         if self.network.host != LOOPBACK:
@@ -106,19 +106,19 @@ class Stage:
         return broker
 
     def put_targets(self, number: int) -> bytes:
-        """Have Promgen give other targets; return its answer."""
+        """Change Promgen's targets, and return its answer."""
         body = promgen.targets(group(f"127.0.0.1:{number + 1}"))
         self.promgen.bodies[TARGETS] = body
         return body
 
     def announce(self) -> None:
-        """Send each replica's queue the task by which Promgen says that there are new targets."""
+        """Send each replica's queue the task with which Promgen announces new targets."""
         app = celery.Celery("promgen", broker=self.broker.url)
         try:
             for each in self.groups:
                 for member in each.members:
                     app.send_task("promgen.tasks.write_config", queue=member.name, retry=False)
-        except OSError as error:  # kombu's are: the broker may be away
+        except OSError as error:  # as kombu's errors are: the broker may be unreachable
             self.record.note("not announced", reason=str(error))
         finally:
             app.close()
@@ -144,7 +144,7 @@ class Stage:
         self._actor(Sampler(group, self.record))
 
     def _raise(self, group: Group) -> None:
-        """Have a group's members started, and wait until one writes and all are ready."""
+        """Start a group's members, and wait until one writes and all are ready."""
         begin = now()
         for member in group.members:
             member.is_wanted = True
@@ -164,7 +164,7 @@ class Stage:
         return actor
 
     def _end(self, group: Group) -> None:
-        """Kill what is left of a group."""
+        """Kill the remaining processes of a group."""
         for member in group.members:
             member.kill()
             for process in member.processes():

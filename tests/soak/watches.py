@@ -1,4 +1,4 @@
-"""Who leads and what is loaded, asked and heard all the time: the lease, and each Prometheus."""
+"""Continuous observation of the lease, and of the configuration that each Prometheus has loaded."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.soak.group import BASE, Group, Member
 from tests.soak.record import Record
 from tests.support import now
 
-UNSEEN_S = 1.0  # without an answer for so long, nothing is certain of the time between
+UNSEEN_S = 1.0  # after a longer time without an answer, the state in between is uncertain
 
 
 class LoadedWatch(Actor):
-    """Asks one Prometheus which configuration it has loaded."""
+    """Asks one Prometheus repeatedly which configuration it has loaded."""
 
     pause_s = 0.15
 
@@ -49,7 +49,7 @@ class LoadedWatch(Actor):
             self._reign = self._reigning(seen)
 
     def _ask(self) -> str | None:
-        """Return the configuration as YAML; None without an answer."""
+        """Return the configuration as YAML, or None without an answer."""
         if self._connection is None:
             self._connection = http.client.HTTPConnection(self.member.address, timeout=0.5)
         try:
@@ -69,7 +69,7 @@ class LoadedWatch(Actor):
         self.member.loaded = seen
 
     def _reigning(self, seen: check_config.Seen) -> Reign | None:
-        """Put the answers together; between two that say so, it had remote_write all the time."""
+        """Combine the answers: between two with remote_write, it always had it."""
         if not seen.has_remote_write:
             return None
         if self._reign is None:
@@ -81,7 +81,7 @@ class LoadedWatch(Actor):
 
 
 class LeaseWatch(Actor):
-    """Hears each change of the group's Lease from the API server."""
+    """Watches the group's Lease at the API server."""
 
     pause_s = 0.2
 
@@ -91,7 +91,7 @@ class LeaseWatch(Actor):
         self._reign: Reign | None = None
 
     def turn(self) -> None:
-        """Listen until the API server has gone."""
+        """Watch until the API server ends the watch."""
         namespace = self.group.namespace
         server = namespace.server
         answer: requests.Response | None = None
@@ -112,7 +112,7 @@ class LeaseWatch(Actor):
             answer.close()
 
     def _hear(self, event: dict[str, Any]) -> None:
-        """Take in one change: who holds it now, renewed when by its own clock."""
+        """Process a change of the Lease: its holder, and its renewal by the holder's clock."""
         spec = event["object"].get("spec") or {}
         holder = str(spec.get("holderIdentity") or "")
         if self._reign is None or self._reign.replica != holder:
