@@ -1,1 +1,1 @@
-"""Fuzz tests: everything that others may send us, made from a grammar or mutated."""
+"""Fuzz tests: inputs from other programs, generated from a grammar or mutated."""

@@ -20,12 +20,12 @@ FOLDER = Path(__file__).parent
 
 
 def targets() -> dict[str, Path]:
-    """Return the files of tests by their names."""
+    """Return the test files by their names."""
     return {path.stem.removeprefix("test_"): path for path in sorted(FOLDER.glob("test_*.py"))}
 
 
 def run(path: Path, seed: int) -> tuple[bool, Counter[str]]:
-    """Run one round of a target; return whether it passed, and its examples by test."""
+    """Run one round of a target; return whether it passed, and its number of examples by test."""
     with tempfile.NamedTemporaryFile() as report:
         environment = os.environ | {SEED: str(seed), REPORT: report.name}
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(path)]
@@ -39,7 +39,7 @@ def run(path: Path, seed: int) -> tuple[bool, Counter[str]]:
 
 
 def fuzz(name: str, path: Path, minutes: float, first_seed: int) -> bool:
-    """Run rounds of a target until the time is over, or one fails; return whether none did."""
+    """Run rounds of a target until the time is over or one fails; return whether none failed."""
     begun, rounds, found = time.monotonic(), 0, Counter[str]()
     is_sound = True
     while is_sound and (not rounds or time.monotonic() < begun + minutes * 60):
@@ -58,7 +58,7 @@ def fuzz(name: str, path: Path, minutes: float, first_seed: int) -> bool:
 
 
 def main() -> int:
-    """Run what is named, else all; return 1 if a fault was found."""
+    """Run the named targets, or all; return 1 if an error was found."""
     known = targets()
     parser = argparse.ArgumentParser(
         prog="scripts/fuzz",

@@ -1,4 +1,4 @@
-"""Bodies of remote_write, as protobuf and snappy have them and near it: a strategy of bytes."""
+"""Bodies of remote_write, valid or nearly valid protobuf and snappy: a strategy for bytes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def message(choices: Choices, *, is_second: bool) -> bytes:
 
 
 def odd(choices: Choices, content: bytes) -> bytes:
-    """Return the fields of a message; with something strange in some cases."""
+    """Return the fields of a message, with something unusual in some cases."""
     kind = choices.number(63)
     number = choices.of(NUMBERS)
     more: dict[int, Callable[[], bytes]] = {
@@ -84,13 +84,13 @@ def odd(choices: Choices, content: bytes) -> bytes:
 
 
 def body(choices: Choices) -> bytes:
-    """Return a body, packed in most cases."""
+    """Return a body, compressed in most cases."""
     raw = message(choices, is_second=bool(choices.number(1)))
     packed = bytes(cramjam.snappy.compress_raw(raw))
     return {
         1: lambda: raw,
         2: lambda: packed[: choices.number(255)],
-        3: lambda: varint(choices.of(VARINTS)) + packed,  # the length lies
+        3: lambda: varint(choices.of(VARINTS)) + packed,  # with a wrong length
         4: lambda: varint(choices.of(VARINTS)) + packed[1:],
         5: lambda: bytes(cramjam.zstd.compress(raw)),
         6: lambda: bytes(cramjam.snappy.compress(raw)),

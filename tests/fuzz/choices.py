@@ -1,6 +1,6 @@
-"""Choices for a strategy that builds bytes: Hypothesis draws one string, which says all of them.
+"""Choices for a strategy that builds bytes: Hypothesis draws one string, which determines them.
 
-It takes 100 µs for each value that it draws itself; and it finds the shortest such string.
+Hypothesis needs 100 µs for each value that it draws itself, and finds the shortest such string.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Choices:
-    """What to choose, byte by byte; the first of all, once there are no more."""
+    """The choices, one for each byte; after the last byte, always the first option."""
 
     def __init__(self, source: bytes) -> None:
         self._source = iter(source)
@@ -21,9 +21,9 @@ class Choices:
         return next(self._source, 0) * (most + 1) >> 8
 
     def of(self, values: tuple[T, ...]) -> T:
-        """Choose one of these."""
+        """Choose one of these values."""
         return values[self.number(len(values) - 1)]
 
     def mostly(self, values: tuple[T, ...], percent: int = 80) -> T:
-        """Choose the first in so many cases, else one of all."""
+        """Choose the first value in this percentage of cases, else one of all values."""
         return values[0] if self.number(99) < percent else self.of(values)

@@ -1,4 +1,4 @@
-"""What fuzz tests share: another opinion, and the report of a round of `scripts/fuzz`."""
+"""Fixtures of the fuzz tests: Go's net/http as oracle, and the report of a round."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REPORT = "FUZZ_REPORT"  # a file, set by scripts/fuzz
 
 
 def pytest_sessionfinish() -> None:
-    """Write how many examples each test has run."""
+    """Write the number of examples for each test."""
     if path := os.environ.get(REPORT):
         Path(path).write_text(json.dumps(EXAMPLES))
 

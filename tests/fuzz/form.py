@@ -1,7 +1,7 @@
-"""How a fuzz test is written: few examples, the same each time; `scripts/fuzz` runs many others.
+"""The form of a fuzz test: few fixed examples; `scripts/fuzz` runs many others.
 
-A target is a file ``tests/fuzz/test_NAME.py`` whose tests are decorated by ``fuzzed``; strategies
-that several share lie in modules beside it. Nothing has to be registered.
+A target is a file ``tests/fuzz/test_NAME.py`` whose tests are decorated with ``fuzzed``; shared
+strategies are in modules beside it. Nothing has to be registered.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
 SEED = "FUZZ_SEED"  # set by scripts/fuzz, for each of its rounds
-TIMES = 20  # so many times the examples of scripts/test are in a round
+TIMES = 20  # a round has this many times the examples of scripts/test
 EXAMPLES: Counter[str] = Counter()  # by test, in a round
 
 Test = Callable[..., None]
 
 
 def fuzzed(examples: int, **strategies: SearchStrategy[Any]) -> Callable[[Test], Test]:
-    """Run a test on so many examples: as many as take about a second.
+    """Run a test with this number of examples, which should take about a second.
 
     A test may take fixtures; each lasts for all its examples.
     """

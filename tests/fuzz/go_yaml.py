@@ -1,4 +1,4 @@
-"""What Prometheus' YAML library makes of documents: another opinion, from go_yaml.go."""
+"""Prometheus' YAML library as oracle for documents: the program go_yaml.go."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 SOURCE = Path(__file__).with_suffix(".go")
-LIBRARY = "go.yaml.in/yaml/v2 v2.4.4"  # of Prometheus 3.16
+LIBRARY = "go.yaml.in/yaml/v2 v2.4.4"  # the version in Prometheus 3.16
 REFUSED = "!"
 
 
 class GoYaml:
-    """A Go program that is asked over pipes."""
+    """A Go program that is used over pipes."""
 
     def __init__(self, program: Path) -> None:
         self._process = subprocess.Popen(
@@ -43,7 +43,7 @@ class GoYaml:
 
 @contextmanager
 def go_yaml(folder: Path) -> Iterator[GoYaml]:
-    """Build the program in a folder and run it while this lasts."""
+    """Build the program in a folder, and run it until the context ends."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     environ = os.environ | {
         "GOPATH": str(cache / "prometheus-elector" / "go"),

@@ -1,4 +1,4 @@
-"""Requests and answers of HTTP/1, as the grammar has them and near it: strategies of bytes."""
+"""Requests and answers of HTTP/1, valid or nearly valid: strategies for bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz.choices import Choices
 
-# Each has the plain case first.
+# The first value of each is the usual one.
 # fmt: off
 METHODS = (
     b"GET", b"POST", b"HEAD", b"PUT", b"OPTIONS", b"CONNECT", b"DELETE", b"get", b"G(T", b"",
@@ -94,7 +94,7 @@ CHANGES = (
 
 
 def _line(choices: Choices, name: bytes, value: bytes) -> bytes:
-    """Return a field as it may be written."""
+    """Return a field with a usual or unusual colon and line end."""
     return name + choices.mostly(COLONS, 95) + value + choices.mostly(ENDS, 95)
 
 
@@ -108,7 +108,7 @@ def _fields(choices: Choices, *first: bytes) -> bytes:
 
 
 def _framed(choices: Choices) -> tuple[bytes, bytes]:
-    """Return the lines that frame a body, and the body: mostly one that fits."""
+    """Return the lines that frame a body, and the body, which usually fits."""
     kind = choices.number(7)
     if kind <= 1:
         return b"", b""
@@ -159,7 +159,7 @@ def _message(choices: Choices, words: tuple[bytes, bytes, bytes], first: bytes) 
 
 
 def _several(choices: Choices, message: Callable[[Choices], bytes]) -> bytes:
-    """Return a few messages in a row; change a byte or two in some cases, and cut in some."""
+    """Return a few messages in a row; in some cases with changed bytes, or cut."""
     data = bytearray(b"".join(message(choices) for _ in range(1 + choices.number(2))))
     for _ in range(max(choices.number(7) - 5, 0)):
         at = _place(choices, data)

@@ -1,4 +1,4 @@
-"""What Go's net/http makes of bytes: another opinion on each message, from oracle.go."""
+"""Go's net/http as oracle for HTTP messages: the program oracle.go."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SOURCE = Path(__file__).with_suffix(".go")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A request or an answer as Go has it; its fields with names in lower case, sorted."""
+    """A request or an answer as Go parses it; field names are in lower case, and sorted."""
 
     method: bytes
     target: bytes
@@ -32,7 +32,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """All messages in what was given; ``rest``: what a server answered, or what followed."""
+    """All messages in the data; ``rest`` is a server's answer, or what followed them."""
 
     messages: tuple[Message, ...]
     rest: bytes
@@ -40,7 +40,7 @@ class Understood:
 
 
 class Oracle:
-    """A Go program that is asked over pipes."""
+    """A Go program that is used over pipes."""
 
     def __init__(self, program: Path) -> None:
         self._process = subprocess.Popen(
@@ -48,11 +48,11 @@ class Oracle:
         )
 
     def requests(self, data: bytes) -> Understood:
-        """Return what a server understands of what a client sends on a connection, and closes."""
+        """Return the requests that a server reads from a client that sends this and closes."""
         return self._ask(b"Q", data)
 
     def answer(self, method: bytes, data: bytes) -> Understood:
-        """Return what a client understands of the answer to a request with this method."""
+        """Return the answer that a client reads, to a request with this method."""
         return self._ask(b"A", method + b"\n" + data)
 
     def _ask(self, kind: bytes, data: bytes) -> Understood:
@@ -93,7 +93,7 @@ def _bytes(text: str | None) -> bytes:
 
 @contextmanager
 def oracle(folder: Path) -> Iterator[Oracle]:
-    """Build the program into a folder and run it while this lasts."""
+    """Build the program in a folder, and run it until the context ends."""
     program = folder / "oracle"
     try:
         subprocess.run(["go", "build", "-trimpath", "-o", program, SOURCE], check=True)

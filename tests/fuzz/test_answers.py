@@ -1,7 +1,7 @@
-"""What a Prometheus answers to the proxy: the client gets of it what Go's net/http understands.
+"""Prometheus' answers to the proxy: the client gets the answer that Go's net/http reads.
 
-A client takes the proxy's word for where an answer ends: were it another place than Prometheus
-meant, an answer could be passed off as that to the next request.
+A client relies on the proxy for the end of an answer: if the proxy ended it elsewhere than
+Prometheus, a part of it could count as the answer to the next request.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OF_HOP = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class PassedOn:
-    """What a client gets: the bytes, whether they are all, and whether its connection stays."""
+    """What a client gets: the bytes, whether they are complete, and which connections stay."""
 
     data: bytes
     is_whole: bool
@@ -40,7 +40,7 @@ class PassedOn:
 
 
 def request_of(method: bytes, minor: int) -> Request:
-    """Return a request for which an answer comes."""
+    """Return a request with this method and version."""
     head = request_head(b"%b / HTTP/1.%d\r\nHost: a\r\n\r\n" % (method, minor))
     return Request(
         head.method, head.target, head.minor, forwarded_fields(head, "192.0.2.1", "http")
@@ -48,7 +48,7 @@ def request_of(method: bytes, minor: int) -> Request:
 
 
 def passed_on(data: bytes, request: Request, piece_bytes: int) -> PassedOn | None:
-    """Return what a client gets of an answer that comes in such pieces; None: that it is bad."""
+    """Return what a client gets of an answer in pieces of this size; None if it is invalid."""
     head = response_head(data)
     while head is not None and head.code < 200 and head.code != 101:
         data = data[head.end :]
@@ -73,10 +73,10 @@ def passed_on(data: bytes, request: Request, piece_bytes: int) -> PassedOn | Non
     minor=st.sampled_from((1, 0)),
     piece_bytes=st.sampled_from((1 << 20, 1, 3)),
 )
-def test_a_client_gets_what_was_answered(
+def test_the_client_gets_the_answer_that_go_reads(
     go: Oracle, data: bytes, method: bytes, minor: int, piece_bytes: int
 ) -> None:
-    """Status, fields and body are those that Go reads, and nothing follows them."""
+    """Status, fields and body for the client are those that Go reads, and nothing follows them."""
     note(repr(data)[:2000])
     request = request_of(method, minor)
     try:
@@ -95,9 +95,9 @@ def test_a_client_gets_what_was_answered(
 
 
 def options(data: bytes) -> frozenset[bytes]:
-    """Return the names of fields that Connection names: they are not passed on.
+    """Return the names of the fields in Connection, which are not passed on.
 
-    Go is not asked: where one option is "close", its client removes the field with all others.
+    Go cannot answer this: if one option is "close", its client removes the whole field.
     """
     return frozenset(
         word.strip().lower() for value in CONNECTION(data) for word in value.split(b",")
@@ -105,7 +105,7 @@ def options(data: bytes) -> frozenset[bytes]:
 
 
 def understood(message: Message, named: frozenset[bytes]) -> tuple[object, ...]:
-    """Return what a client is interested in; Go keeps the space of a folded line that is empty."""
+    """Return what a client reads; Go keeps the space of a folded line that is empty."""
     left_out = OF_HOP | named
     fields = [(name, value.strip()) for name, value in message.fields if name not in left_out]
     return message.status, message.body, fields

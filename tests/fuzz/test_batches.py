@@ -1,4 +1,4 @@
-"""Any body of remote_write: it is read within bounds, or is Undecodable; no sample goes astray."""
+"""Any body of remote_write is read within limits, or Undecodable; no sample is lost."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ UNTIL = st.sampled_from(TIMES)
 
 @fuzzed(400, body=BODIES, protocol=PROTOCOLS, until=UNTIL)
 def test_a_batch_is_cut_without_loss(body: bytes, protocol: Protocol, until: int) -> None:
-    """Its parts have together what it has."""
+    """The parts of a split batch have as many samples as the batch."""
     note(repr(body))
     try:
         whole = counts(body, protocol).timed
@@ -55,7 +55,7 @@ def test_a_batch_is_cut_without_loss(body: bytes, protocol: Protocol, until: int
 def test_any_body_is_read_or_undecodable(
     body: bytes, protocol: Protocol, is_thorough: bool
 ) -> None:
-    """Nothing else is raised, and the span is one."""
+    """A body has a valid span or none, or raises Undecodable, and nothing else."""
     note(repr(body))
     try:
         found = span(body, protocol, is_thorough=is_thorough)
@@ -76,10 +76,13 @@ ANSWERS = st.lists(
 
 
 @fuzzed(300, body=BODIES, protocol=PROTOCOLS, mark=st.one_of(st.none(), UNTIL), answers=ANSWERS)
-def test_any_batch_is_sent_on_to_an_end(
+def test_replaying_any_batch_ends(
     body: bytes, protocol: Protocol, mark: int | None, answers: list[Answer]
 ) -> None:
-    """Whatever the receiver says, it ends within bounds, and no more is lost than there was."""
+    """For any answers of the receiver, replaying a batch ends within limits.
+
+    It counts no more samples as lost than the batch has.
+    """
     note(repr(body))
     batch = Batch(body, (), protocol, 1_800_000_000_000)
     sending = replay(batch, mark, 5.0)
@@ -111,8 +114,8 @@ BOMBS = {
 @pytest.mark.parametrize("body", BOMBS.values(), ids=BOMBS)
 @pytest.mark.parametrize("protocol", Protocol)
 def test_a_bomb_is_not_unpacked(body: bytes, protocol: Protocol) -> None:
-    """A few bytes that would need gigabytes are refused before they do."""
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    """A small body that would need gigabytes is refused before it needs them."""
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak
     before = peak_bytes()
     with pytest.raises(Undecodable):
         parsed(body, protocol)
@@ -120,6 +123,6 @@ def test_a_bomb_is_not_unpacked(body: bytes, protocol: Protocol) -> None:
 
 
 def peak_bytes() -> int:
-    """Return the most memory that this process has had."""
+    """Return the peak memory of this process."""
     [line] = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(line) << 10

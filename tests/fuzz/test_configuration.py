@@ -1,4 +1,4 @@
-"""Inputs of a configuration: whatever they say, a rendering or problems with place and cure."""
+"""Configuration inputs: any input gives a rendering, or problems with place and fix."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ folders = st.sampled_from(["", "/etc/prometheus"])
 
 
 def check(lines: tuple[str, ...]) -> None:
-    """Each problem is one line that can be shown."""
+    """Check that each problem is one printable line."""
     assert lines
     for line in lines:
         assert line.isprintable(), line
@@ -33,7 +33,7 @@ def check(lines: tuple[str, ...]) -> None:
 
 
 def check_rendered(rendered: Rendered) -> None:
-    """Render what was rendered: it stays as it is."""
+    """Check that rendering a rendering again does not change it."""
     for content in (rendered.renderings.follower.content, rendered.renderings.leader.content):
         again = WholeFile().render(Source("again", content)).renderings
         assert again.follower.content == content
@@ -41,7 +41,7 @@ def check_rendered(rendered: Rendered) -> None:
 
 @fuzzed(250, content=either, gate=gates, folder=folders)
 def test_one_file(content: bytes, gate: GateSettings | None, folder: str) -> None:
-    """A file with both sections."""
+    """A file with both parts gives stable renderings, or problems."""
     try:
         rendered = render(Source("x.yml", content, folder), gate)
     except ConfigurationError as error:
@@ -59,7 +59,7 @@ def test_one_file(content: bytes, gate: GateSettings | None, folder: str) -> Non
 def test_whole_file(
     content: bytes, overrides: list[bytes], gate: GateSettings | None, folder: str
 ) -> None:
-    """A whole file and the leader's overrides; read again from the cache, the same comes."""
+    """A follower's file with overrides gives stable renderings, or problems, twice the same way."""
     reading = WholeFile(gate)
     given = [Source(f"{number}.yml", each, folder) for number, each in enumerate(overrides)]
     for _ in range(2):
@@ -73,7 +73,7 @@ def test_whole_file(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder for all examples."""
+    """Return one folder for all examples."""
     return tmp_path_factory.mktemp("inputs")
 
 
@@ -88,7 +88,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_files(
     folder: Path, content: bytes, override: bytes, *, is_packed: bool, cut: int, allow_unset: bool
 ) -> None:
-    """As files, packed or with the end cut off, with variables; what was good is kept, or told."""
+    """Inputs as files, compressed, cut, with variables: they are rendered and saved, or refused."""
     packed = gzip.compress(content, 1) if is_packed else content
     (folder / "p.yml").write_bytes(packed[: len(packed) - cut] if cut < 10 else packed)
     (folder / "l.yml").write_bytes(override)
@@ -111,7 +111,7 @@ def test_files(
 
 
 def check_kept(folder: Path, renderings: Renderings, cut: int) -> None:
-    """Keep them for the next start: they come back, or nothing where the file is damaged."""
+    """Check that saved renderings are loaded again, and a damaged file raises no error."""
     saved = LastGood(folder / "out.yml", 0o600)
     saved.save(SavedRenderings(renderings, None))
     assert saved.load() == renderings
@@ -121,8 +121,8 @@ def check_kept(folder: Path, renderings: Renderings, cut: int) -> None:
 
 
 @fuzzed(40, data=st.binary(max_size=60))
-def test_a_kept_file_of_any_bytes(folder: Path, data: bytes) -> None:
-    """It is used, or a warning says why not."""
+def test_a_saved_file_of_any_bytes_can_be_loaded(folder: Path, data: bytes) -> None:
+    """A saved file with any bytes raises no error when it is loaded."""
     saved = LastGood(folder / "any.yml", 0o600)
     saved.follower.write_bytes(data)
     saved.load()

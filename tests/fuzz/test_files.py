@@ -1,4 +1,4 @@
-"""Files that say how to serve and to ask, and those that one run leaves for the next."""
+"""Configuration files for serving and requests, and files that one run saves for the next."""
 
 from __future__ import annotations
 
@@ -78,20 +78,20 @@ def written(seed: int, words: tuple[str, ...], sections: tuple[str, ...] = ()) -
 
 
 def check(problems: tuple[str, ...]) -> None:
-    """Each problem is one line, with a cause and a cure."""
+    """Check that each problem is one printable line."""
     assert problems
     assert all(line.isprintable() and len(line) < 2000 for line in problems), problems
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder for all examples."""
+    """Return one folder for all examples."""
     return tmp_path_factory.mktemp("files")
 
 
 @fuzzed(250, seed=seeds)
 def test_web_config(seed: int) -> None:
-    """It is read, or refused; what it names is opened, or told."""
+    """A web configuration is read, or refused with problems."""
     source = Source("web.yml", written(seed, WEB, WEB[:4]), "/etc")
     read_client_requirements(source)
     try:
@@ -104,7 +104,7 @@ def test_web_config(seed: int) -> None:
 
 @fuzzed(150, seed=seeds)
 def test_http_config(folder: Path, seed: int) -> None:
-    """It gives header fields and TLS, or is refused."""
+    """An HTTP configuration gives valid header fields, or is refused with problems."""
     path = folder / "http.yml"
     path.write_bytes(written(seed, CLIENT, CLIENT[:5]))
     try:
@@ -119,7 +119,7 @@ def test_http_config(folder: Path, seed: int) -> None:
 
 @fuzzed(150, seed=seeds, has_context=st.booleans())
 def test_kubeconfig(folder: Path, seed: int, *, has_context: bool) -> None:
-    """It gives an API server and credentials, or the reason why not, in one line."""
+    """A kubeconfig gives an API server and credentials, or the reason in one line."""
     path = folder / "kubeconfig"
     below = Writer(Random(seed), KUBE)
     entries = "".join(
@@ -158,7 +158,7 @@ def test_kubeconfig(folder: Path, seed: int, *, has_context: bool) -> None:
     is_signed=st.booleans(),
 )
 def test_lock_file(values: dict[str, Any], cut: int, *, is_signed: bool) -> None:
-    """A record whose fields are bounded, or none."""
+    """A lock file gives a record with bounded fields, or none."""
     line = json.dumps(values).encode()
     sum_ = b"%08x" % zlib.crc32(line if is_signed else b"")
     fd = os.memfd_create("lock")
@@ -177,7 +177,7 @@ def test_lock_file(values: dict[str, Any], cut: int, *, is_signed: bool) -> None
 
 @fuzzed(60, writes=st.lists(st.tuples(st.integers(0, 60), st.binary(max_size=12)), max_size=3))
 def test_shared_memory(writes: list[tuple[int, bytes]]) -> None:
-    """Whatever is written over it, a reader returns a whole value or none."""
+    """Whatever overwrites it, a reader returns a complete value or none."""
     fd = os.memfd_create("snapshot")
     try:
         writer, reader = SharedWriter(fd), SharedReader(fd)
@@ -191,8 +191,8 @@ def test_shared_memory(writes: list[tuple[int, bytes]]) -> None:
 
 
 @fuzzed(100, value=plain())
-def test_endpoints_of_a_kept_rendering(value: Any) -> None:
-    """The comment of a rendering names endpoints, or none."""
+def test_endpoints_of_a_saved_rendering(value: Any) -> None:
+    """The comment of a rendering gives endpoints, or none."""
     line = json.dumps(value).encode()
     for each in endpoints_in(b"a: 1\n# prometheus-elector gate: " + line + b"\n"):
         assert isinstance(each.name, str)

@@ -1,4 +1,4 @@
-"""Flags, variables and Prometheus' own arguments: settings, or all problems at once."""
+"""Flags, variables and Prometheus' arguments: they give settings, or all problems at once."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ variables = st.dictionaries(
 
 
 def check(problems: tuple[str, ...]) -> None:
-    """Each is one line that can be shown, and has two parts: what is wrong, and what to do."""
+    """Check that each problem is one printable line with a cause and a fix."""
     assert problems
     for problem in problems:
         assert problem.isprintable()
@@ -82,7 +82,7 @@ def check(problems: tuple[str, ...]) -> None:
 
 @fuzzed(150, own=st.lists(words, max_size=5), child=arguments, environ=variables)
 def test_command_line(own: list[str], child: list[str], environ: dict[str, str]) -> None:
-    """Problems are lines of text, with what is to be done."""
+    """Any command line gives settings, or problems with a fix."""
     argv = [*own, "--", "prometheus", *child] if child else own
     try:
         settings = load(argv, environ, hostname="h", incarnation="i")
@@ -94,7 +94,7 @@ def test_command_line(own: list[str], child: list[str], environ: dict[str, str])
 
 @fuzzed(200, child=arguments)
 def test_arguments_of_prometheus(child: list[str]) -> None:
-    """They are read as far as they can be, whatever they are."""
+    """Any arguments of Prometheus are parsed without an error."""
     found = ChildArguments.parse(tuple(child))
     assert isinstance(found.config_file, str)
     assert isinstance(found.storage_path, str)
@@ -102,7 +102,7 @@ def test_arguments_of_prometheus(child: list[str]) -> None:
 
 @fuzzed(300, text=values | st.text("0123456789.hmsuµnydw+-", max_size=12))
 def test_durations(text: str) -> None:
-    """A duration in seconds, or a ValueError that says what to write."""
+    """A text gives a duration in seconds, or a ValueError with a fix."""
     for parse in (parse_duration, parse_prometheus_duration):
         try:
             assert abs(parse(text)) < 2**53

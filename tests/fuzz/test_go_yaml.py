@@ -1,7 +1,7 @@
-"""What Prometheus reads of a rendering is what it reads of the inputs, merged as plain values.
+"""Prometheus reads a rendering as the inputs, merged as plain values.
 
-The oracle is Prometheus' own YAML library. Where that refuses an input, it may refuse the rendering
-or not: libyaml reads a little more, and writes it so that both do.
+The oracle is Prometheus' own YAML library. If it refuses an input, it may or may not refuse the
+rendering: libyaml accepts a little more, and writes it so that both accept it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoYaml]:
 
 
 def check(oracle: GoYaml, pair: Pair, renderings: Renderings) -> None:
-    """Ask what both inputs and both renderings mean."""
+    """Compare the values of both inputs with those of both renderings."""
     contents = (renderings.follower.content, renderings.leader.content)
     wanted, merged, follower, leader = oracle.ask(pair.follower, pair.leader, *contents)
     if not wanted.startswith(REFUSED):
@@ -38,7 +38,7 @@ def check(oracle: GoYaml, pair: Pair, renderings: Renderings) -> None:
 
 @fuzzed(200, pair=pairs)
 def test_whole_file(oracle: GoYaml, pair: Pair) -> None:
-    """A whole file, and the leader's overrides in another."""
+    """The renderings of a follower's file with overrides have the values of the inputs."""
     override = Source("l.yml", pair.leader)
     try:
         rendered = WholeFile().render(Source("p.yml", pair.follower), [override])
@@ -49,7 +49,7 @@ def test_whole_file(oracle: GoYaml, pair: Pair) -> None:
 
 @fuzzed(200, pair=pairs)
 def test_one_file(oracle: GoYaml, pair: Pair) -> None:
-    """Both in one file, indented."""
+    """The renderings of one file with both parts have the values of the inputs."""
     try:
         rendered = render(Source("x.yml", pair.in_one_file))
     except ConfigurationError:

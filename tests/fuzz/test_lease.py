@@ -1,8 +1,8 @@
-"""A Lease as anybody with the right may write it: two candidates keep to the rules all the same.
+"""A Lease with any content of another writer: two candidates still follow the rules.
 
-What a writer of the Lease can do is known: a forged release, or a short duration under another
-name, lets a candidate acquire the lease before its holder has noticed; so two lead for at most a
-retry period, until the holder's next renewal. It is not known to do more.
+The known effect of a writer of the Lease is this: after a forged release, or a short duration with
+another holder, a candidate acquires the lease before its holder has noticed. So two lead for at
+most a retry period, until the holder's next renewal. No other effect is known.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ objects = st.one_of(
 
 
 @fuzzed(120, lease=objects)
-def test_any_object_is_a_record(lease: dict[str, Any]) -> None:
-    """Bounded, and what is written back for it is a Lease that says the same."""
+def test_any_lease_object_gives_a_bounded_record(lease: dict[str, Any]) -> None:
+    """Any object gives a record with bounded fields, which is written and read back unchanged."""
     record = record_of(lease)
     assert 1 <= record.duration_s < 2**31
     assert 0 <= record.transitions < 2**31
@@ -62,18 +62,18 @@ def test_any_object_is_a_record(lease: dict[str, Any]) -> None:
 
 @dataclass
 class Candidate:
-    """One that asks the lock as the rules say, without delay."""
+    """A candidate that follows the rules without delay."""
 
     terms: LeaseTerms
     view: LeaseView = field(default_factory=LeaseView)
 
     def leads(self, now: float) -> bool:
-        """Tell whether it may write."""
+        """Return whether it may write."""
         return lease_rules.leads(self.view, self.terms, now)
 
 
 class Hub:
-    """A Lease with a version, two candidates, and somebody who writes what they like."""
+    """A Lease with a version, two candidates, and a writer of forged objects."""
 
     def __init__(self, chance: Random, forged: list[dict[str, Any]]) -> None:
         self.chance = chance
@@ -86,7 +86,7 @@ class Hub:
         ]
 
     def put(self, lease: dict[str, Any] | None) -> None:
-        """Store an object; its metadata is the server's."""
+        """Store an object with the server's version."""
         self.version += 1
         if lease is None:
             self.lease = None
@@ -96,7 +96,7 @@ class Hub:
         self.lease = {**lease, "metadata": {**metadata, "resourceVersion": str(self.version)}}
 
     def forge(self, now: float) -> None:
-        """Write something, based on what is there half of the time."""
+        """Write a forged object, half of the time based on the current one."""
         forged = self.chance.choice([*self.forged, None])
         if forged is not None and self.lease is not None and self.chance.random() < 0.5:
             spec, before = forged.get("spec"), self.lease.get("spec")
@@ -122,21 +122,23 @@ class Hub:
             candidate.view = lease_rules.on_written(view, self.seen(), now, now)
 
     def seen(self) -> ObservedLease:
-        """Return what a read gives."""
+        """Return the result of a read."""
         if self.lease is None:
             return ObservedLease(None)
         return ObservedLease(record_of(self.lease), version_of(self.lease))
 
 
 def times() -> Iterator[tuple[float, str]]:
-    """Yield the time, and the wall clock's text."""
+    """Yield the time, and the wall time as text."""
     for number in range(int(END_S / STEP_S)):
         yield 1000 + number * STEP_S, f"2026-01-02T03:{number // 1200:02}:{number % 60:02}.000001Z"
 
 
 @fuzzed(12, forged=st.lists(objects, min_size=1, max_size=4), seed=st.integers(0, 1 << 60))
-def test_two_lead_only_until_the_holder_looks(forged: list[dict[str, Any]], seed: int) -> None:
-    """For a retry period after a forged Lease, never otherwise; and nothing is raised."""
+def test_two_lead_at_most_a_retry_period_after_a_forgery(
+    forged: list[dict[str, Any]], seed: int
+) -> None:
+    """Two candidates lead only within a retry period after a forged write."""
     chance = Random(seed)
     hub = Hub(chance, forged)
     for now, wall in times():

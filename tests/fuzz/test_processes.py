@@ -1,4 +1,4 @@
-"""The running web process and gate: whatever comes, they answer or hang up, and do not grow."""
+"""The web process and the gate answer any data or close the connection, and do not grow."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ GROWTH_BYTES = 40 << 20
 
 
 class Says:
-    """Answers as it is told, to whatever comes, and closes the connection."""
+    """Answers every request with these bytes, and closes the connection."""
 
     def __init__(self) -> None:
         self.data = b"HTTP/1.1 204 No Content\r\n\r\n"
 
     def __call__(self, call: Call) -> bool:
-        """Say it."""
+        """Send the answer."""
         call.sock.sendall(self.data)
         call.sock.shutdown(socket.SHUT_WR)
         with contextlib.suppress(OSError):
@@ -43,20 +43,20 @@ class Says:
 
 @pytest.fixture(scope="module")
 def says() -> Says:
-    """Tell what an upstream, or a receiver, answers."""
+    """Return the answer of the upstream and receiver, which the tests set."""
     return Says()
 
 
 @pytest.fixture(scope="module")
 def upstream(says: Says) -> Iterator[Persistent]:
-    """Run it."""
+    """Run an upstream with that answer."""
     with persistent(says) as server:
         yield server
 
 
 @contextlib.contextmanager
 def steady(pid: int, log: Callable[[], str]) -> Iterator[None]:
-    """Expect that a process is there in the end, has stumbled over nothing, and has not grown."""
+    """Check at the end that a process is alive, logged no traceback, and has not grown."""
     process = psutil.Process(pid)
     descriptors, threads, memory = process.num_fds(), process.num_threads(), _memory(process)
     yield
@@ -73,7 +73,7 @@ def _memory(process: psutil.Process) -> int:
 
 @pytest.fixture(scope="module")
 def web(upstream: Persistent) -> Iterator[Web]:
-    """Run a web process whose leader answers as it is told."""
+    """Run a web process whose leader answers as the tests set."""
     process = Web(idle_timeout_s=2.0, connect_timeout_s=2.0)
     said: list[str] = []
     process.tell(leading(upstream.url))
@@ -89,7 +89,7 @@ def web(upstream: Persistent) -> Iterator[Web]:
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory, upstream: Persistent) -> Iterator[RunningGate]:
-    """Run a gate that is open, and whose receiver answers as it is told."""
+    """Run an open gate whose receiver answers as the tests set."""
     with running_gate(tmp_path_factory.mktemp("gate"), memory_bytes=1 << 20) as process:
         process.open(Endpoint("x", upstream.url, timeout_s=2.0, max_backoff_s=0.1), for_s=36000.0)
         with steady(process.process.pid, lambda: process.log_text):
@@ -97,7 +97,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory, upstream: Persistent) -> Iter
 
 
 def conversed(address: tuple[str, int], data: bytes, cuts: list[int]) -> bytes:
-    """Send bytes in pieces, end our side, and return all that comes until the other's end."""
+    """Send bytes in pieces, close our side, and return everything that is received."""
     with socket.create_connection(address, LIMIT_S) as client:
         at = 0
         with contextlib.suppress(ConnectionError):
@@ -109,10 +109,10 @@ def conversed(address: tuple[str, int], data: bytes, cuts: list[int]) -> bytes:
 
 
 @fuzzed(100, data=REQUESTS, cuts=CUTS)
-def test_the_web_process_answers_or_hangs_up(
+def test_the_web_process_answers_or_closes(
     web: Web, says: Says, data: bytes, cuts: list[int]
 ) -> None:
-    """Within its limits, by HTTP."""
+    """The web process answers any request with HTTP, or closes the connection."""
     note(repr(data)[:2000])
     says.data = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     answered = conversed(web.address, data, cuts)
@@ -120,8 +120,8 @@ def test_the_web_process_answers_or_hangs_up(
 
 
 @fuzzed(100, data=ANSWERS)
-def test_the_proxy_passes_on_or_says_502(web: Web, says: Says, data: bytes) -> None:
-    """An answer that is none is told as such, and one that breaks off is cut."""
+def test_the_proxy_passes_on_or_answers_502(web: Web, says: Says, data: bytes) -> None:
+    """The client gets an HTTP answer or a closed connection for any answer of the upstream."""
     note(repr(data)[:2000])
     says.data = data
     answered = conversed(web.address, GET, [])
@@ -129,10 +129,10 @@ def test_the_proxy_passes_on_or_says_502(web: Web, says: Says, data: bytes) -> N
 
 
 @fuzzed(100, data=REQUESTS.map(lambda data: data.replace(b" / ", b" /gate/x ")), cuts=CUTS)
-def test_the_gate_answers_or_hangs_up(
+def test_the_gate_answers_or_closes(
     gate: RunningGate, says: Says, data: bytes, cuts: list[int]
 ) -> None:
-    """Within its limits, by HTTP."""
+    """The gate answers any request with HTTP, or closes the connection."""
     note(repr(data)[:2000])
     says.data = b"HTTP/1.1 204 No Content\r\n\r\n"
     answered = conversed(("127.0.0.1", gate.port), data, cuts)
@@ -140,8 +140,8 @@ def test_the_gate_answers_or_hangs_up(
 
 
 @fuzzed(100, data=ANSWERS)
-def test_the_gate_passes_back_or_says_502(gate: RunningGate, says: Says, data: bytes) -> None:
-    """Prometheus always gets an answer, and never one that is not final."""
+def test_the_gate_passes_back_or_answers_502(gate: RunningGate, says: Says, data: bytes) -> None:
+    """For any answer of the receiver, Prometheus gets a final answer."""
     note(repr(data)[:2000])
     says.data = data
     status = gate.post(b"a batch").status_code
@@ -149,10 +149,10 @@ def test_the_gate_passes_back_or_says_502(gate: RunningGate, says: Says, data: b
 
 
 @fuzzed(20, body=BODIES, answer=ANSWERS, is_held=st.booleans(), is_second=st.booleans())
-def test_the_gate_takes_any_batch(  # noqa: PLR0917 - a fixture each
+def test_the_gate_accepts_any_batch(  # noqa: PLR0917 - a fixture each
     gate: RunningGate, says: Says, body: bytes, answer: bytes, is_held: bool, is_second: bool
 ) -> None:
-    """Held or passed on, then sent on; whatever the receiver said, the next one goes through."""
+    """Any batch is held or passed on, and later sent; afterwards the gate still works."""
     note(repr(body))
     says.data = answer
     if is_held:

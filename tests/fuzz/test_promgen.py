@@ -1,4 +1,4 @@
-"""What Promgen, a broker or anybody else in their place sends: answers and messages."""
+"""Answers and messages of Promgen, a broker, or another program in their place."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ keywords = st.dictionaries(
 
 @fuzzed(150, given=st.lists(groups | plain(2), max_size=4), seed=seeds, shard=texts)
 def test_targets(given: list[Any], seed: int, shard: str) -> None:
-    """The bytes as they came, or without other shards, or refused in one line."""
+    """Targets are accepted unchanged or filtered by shard, or refused in one line."""
     chance = Random(seed)
     body = damaged(json.dumps(given), chance)
     try:
@@ -57,7 +57,7 @@ def test_targets(given: list[Any], seed: int, shard: str) -> None:
 
 
 def check(text: str) -> None:
-    """Say it as a log, a metric or a page may."""
+    """Check that a text can be shown in a log, a metric and a page."""
     assert text
     assert len(in_short(text)) <= 300
     in_short(text).encode()
@@ -65,7 +65,7 @@ def check(text: str) -> None:
 
 @fuzzed(200, seed=seeds)
 def test_rules(seed: int) -> None:
-    """The bytes as they came, or refused."""
+    """Rules are accepted unchanged, or refused."""
     chance = Random(seed)
     body = damaged("groups:" + Writer(chance, RULES).below() + "\n", chance)
     try:
@@ -75,8 +75,8 @@ def test_rules(seed: int) -> None:
 
 
 @fuzzed(150, location=texts | st.text(), status=st.integers(100, 999), phrase=texts)
-def test_words_of_refusals(location: str, status: int, phrase: str) -> None:
-    """A redirect and a status are told, whatever they say."""
+def test_any_redirect_and_status_has_a_message(location: str, status: int, phrase: str) -> None:
+    """Any redirect and any status give a message."""
     url = "http://promgen/api/v1/targets"
     assert redirect_refused(url, location)
     assert status_refused(url, status, phrase)
@@ -95,7 +95,7 @@ messages = tasks | st.tuples(
 
 @fuzzed(100, message=tasks | st.tuples(st.dictionaries(st.just("task"), plain(2)), plain()))
 def test_tasks(message: tuple[dict[str, Any], Any]) -> None:
-    """Each is a task, or not ours, or bad; a path is absolute, a mode lets the owner read."""
+    """A message gives a task with a valid path and mode, or is foreign, or bad."""
     try:
         task = read_task(*message)
     except (ForeignMessage, BadTask) as error:
@@ -106,16 +106,16 @@ def test_tasks(message: tuple[dict[str, Any], Any]) -> None:
 
 
 class Desk:
-    """Begins no task, or fails to."""
+    """A dispatch that always fails."""
 
     def begin(self, *_: object) -> int:
-        """Fail, as a bug would."""
+        """Raise an error as a bug would."""
         raise RuntimeError("played")
 
 
 @fuzzed(40, given=st.lists(st.tuples(messages, st.booleans()), max_size=5))
-def test_the_queue_outlives_any_message(given: list[tuple[tuple[Any, Any], bool]]) -> None:
-    """Each is settled, or held for others; none ends the listening."""
+def test_no_message_ends_the_queue(given: list[tuple[tuple[Any, Any], bool]]) -> None:
+    """Each message is settled or held, and none ends the queue."""
     settled: list[str] = []
     reports: list[Event] = []
 
@@ -141,9 +141,9 @@ def test_the_queue_outlives_any_message(given: list[tuple[tuple[Any, Any], bool]
 
 
 @fuzzed(150, shown=st.binary(max_size=60), number=st.text(max_size=12))
-def test_what_prometheus_says(shown: bytes, number: str) -> None:
-    """A number that is none makes no evidence; a page that is none no progress."""
+def test_any_answer_of_prometheus_is_handled(shown: bytes, number: str) -> None:
+    """Any metrics and pages of Prometheus give evidence and progress, or a ValueError."""
     metric = f"prometheus_config_last_reload_successful {number}\n".encode(errors="replace")
-    with contextlib.suppress(ValueError):  # which asking takes for no answer
+    with contextlib.suppress(ValueError):  # which the caller treats as no answer
         read_evidence(shown, metric, 1.0)
     read_replay(shown.decode(errors="replace"))

@@ -1,4 +1,4 @@
-"""What a receiver says in the header of its answer to the gate."""
+"""The header of a receiver's answer to the gate."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ VALUES = st.one_of(DIGITS, DATES, LATIN)
     written=st.lists(st.tuples(st.sampled_from(sorted(WRITTEN.values())), VALUES), max_size=3),
     body=st.binary(max_size=50),
 )
-def test_any_header_is_understood(
+def test_any_header_gives_bounded_numbers(
     status: int, retry_after: str, written: list[tuple[str, str]], body: bytes
 ) -> None:
-    """Counts and pauses are numbers within bounds, whatever the receiver says."""
+    """Any header gives a pause within limits, also in the answer for Prometheus."""
     reply = Reply(status, (("Retry-After", retry_after), *written), body)
     answer = answer_of(reply, NOW)
     assert 0 <= answer.retry_after_s <= LONGEST_PAUSE_S

@@ -1,6 +1,6 @@
-"""Answers of an API server, a Prometheus or a server of targets, and of whatever is in its place.
+"""Answers of an API server, a Prometheus, a server of targets, or another program in its place.
 
-A server on loopback sends bytes and closes; only the documented errors may come of them.
+A server on loopback sends bytes and closes; only the documented errors may be raised.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ FIELDS = (
 
 
 def answer(seed: int) -> bytes:
-    """Return an answer that is nearly right."""
+    """Return an answer that is nearly valid."""
     chance = Random(seed)
     body = chance.choice(
         [
@@ -116,7 +116,7 @@ def answer(seed: int) -> bytes:
 
 
 class Server:
-    """Sends what it is told, on each connection, after a request's header."""
+    """Sends these bytes on each connection, after a request's header."""
 
     def __init__(self) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -139,7 +139,7 @@ class Server:
             connection.sendall(self.sent)
             connection.shutdown(socket.SHUT_WR)
             while connection.recv(65536):
-                pass  # else the kernel would take the answer back
+                pass  # otherwise the kernel would discard the answer
 
     def end(self) -> None:
         """Stop listening."""
@@ -151,8 +151,8 @@ class Server:
 def server() -> Iterator[Server]:
     """Run a server.
 
-    The garbage collector waits until the end: if it finds a socket while JSON of 5,000 levels is
-    parsed, pytest has no stack left to report that.
+    The garbage collector is off until the end: if it found a socket while JSON of 5,000 levels is
+    parsed, pytest would have no stack left to report that.
     """
     gc.disable()
     running = Server()
@@ -164,7 +164,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def kubeconfig(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Write a kubeconfig that leads to it."""
+    """Write a kubeconfig for this server."""
     path: Path = tmp_path_factory.mktemp("answers") / "kubeconfig"
     content: dict[str, Any] = {
         "current-context": "c",
@@ -176,7 +176,7 @@ def kubeconfig(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def check(error: Exception) -> None:
-    """Say it on one line, shortened."""
+    """Check that an error is one short, printable line."""
     assert str(error).isprintable(), str(error)
     assert 5 < len(str(error)) < 1000
 
@@ -185,8 +185,8 @@ seeds = st.integers(0, 1 << 60)
 
 
 @fuzzed(60, seed=seeds)
-def test_of_an_api_server(server: Server, kubeconfig: str, seed: int) -> None:
-    """A lease is read and written, a pod labelled, or the reason told."""
+def test_answers_of_an_api_server(server: Server, kubeconfig: str, seed: int) -> None:
+    """Requests for a lease and a pod give a result, or one of the documented errors."""
     server.sent = answer(seed)
     lease = KubernetesLease("l", "n", kubeconfig, "i", LIMIT_S)
     pod = Pod("p", "n", "u", label=("a", "b"), kubeconfig=kubeconfig, request_timeout_s=LIMIT_S)
@@ -207,8 +207,8 @@ def test_of_an_api_server(server: Server, kubeconfig: str, seed: int) -> None:
 
 
 @fuzzed(60, seed=seeds)
-def test_of_a_watch(server: Server, kubeconfig: str, seed: int) -> None:
-    """Changes are reported, or the watch ends with a reason."""
+def test_answers_to_a_watch(server: Server, kubeconfig: str, seed: int) -> None:
+    """A watch reports changes, or ends with one of the documented errors."""
     server.sent = answer(seed)
     lease = KubernetesLease("l", "n", kubeconfig, "i", LIMIT_S)
     reported: list[ObservedLease | None] = []
@@ -220,8 +220,8 @@ def test_of_a_watch(server: Server, kubeconfig: str, seed: int) -> None:
 
 
 @fuzzed(60, seed=seeds)
-def test_of_prometheus(server: Server, seed: int) -> None:
-    """Nothing is raised: an error is an answer too."""
+def test_answers_of_prometheus(server: Server, seed: int) -> None:
+    """No answer of Prometheus raises an error."""
     server.sent = answer(seed)
     url = f"http://127.0.0.1:{server.port}"
     api = PrometheusApi(url)
@@ -236,8 +236,8 @@ def test_of_prometheus(server: Server, seed: int) -> None:
 
 
 @fuzzed(60, seed=seeds, ending=st.sampled_from(["json", "yml"]))
-def test_of_a_server_of_targets(server: Server, seed: int, ending: str) -> None:
-    """A whole body, or the reason why there is none."""
+def test_answers_of_a_server_of_targets(server: Server, seed: int, ending: str) -> None:
+    """A fetch gives a body within the limit, or FetchFailed."""
     server.sent = answer(seed)
     client = Fetcher(PrometheusAccess(), LIMIT_S, 1 << 20)
     try:

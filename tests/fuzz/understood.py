@@ -1,4 +1,4 @@
-"""What our own parser makes of what a client sends: the steps of a worker, without its sockets."""
+"""How this program's parser reads a client's data: the steps of a worker, without sockets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OPTIONS = WebOptions(snapshot_fd=0)
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A request that was accepted: its body without chunks, and the whole as it is forwarded."""
+    """An accepted request: its decoded body, and the complete request as it is forwarded."""
 
     request: Request
     body: bytes
@@ -28,7 +28,10 @@ class Taken:
 
 @dataclass(slots=True)
 class Conversation:
-    """All requests of a connection; ``refused``: why the last is not one; ``is_over``: it ends."""
+    """The requests of a connection.
+
+    ``refused`` is the reason why the next one was not accepted; ``is_over``: the connection ends.
+    """
 
     taken: list[Taken]
     refused: Refused | None = None
@@ -36,7 +39,7 @@ class Conversation:
 
 
 def understood(data: bytes, piece_bytes: int = 1 << 20) -> Conversation:
-    """Return the requests in what a client sends in such pieces before it closes its side."""
+    """Return the requests in data that a client sends in such pieces before it closes."""
     pieces = _pieces(data, piece_bytes)
     found = Conversation([])
     rest = b""
@@ -61,7 +64,7 @@ def _pieces(data: bytes, size: int) -> Iterator[bytes]:
 
 
 def _request(data: bytes, pieces: Iterator[bytes]) -> tuple[Request | None, bytes]:
-    """Return the next request and what follows its head, None if there is none."""
+    """Return the next request or None, and what follows its header."""
     looked_at = 0
     while not is_head_over(data, looked_at):
         looked_at = len(data)
@@ -101,7 +104,7 @@ def _body(request: Request, data: bytes, pieces: Iterator[bytes]) -> tuple[Taken
 
 
 def _head(request: Request) -> bytes:
-    """Return the head as it is forwarded."""
+    """Return the header as it is forwarded."""
     authorization = b"".join(
         b"Authorization: %b\r\n" % each for each in request.fields.authorization
     )

@@ -1,6 +1,6 @@
-"""YAML as anybody may write it: from a grammar that nests all that YAML has, and damaged.
+"""YAML of any kind: from a grammar with all constructs of YAML, and damaged.
 
-Most examples are nearly right: what is far off is refused at its first byte.
+Most examples are nearly valid: others would be refused at their first byte.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ODD = (
     *("$(A)", "$$(A)", "$(UNSET)", "http://r:x/", "http://u:p@h/api?x=1", "\ud800", "9" * 30),
     *("{<<: *a, b: 1}", "{<<: [*a, *b]}", "{$patch: delete, name: a}", "{$patch: replace}"),
 )
-MEANT = (  # what YAML takes where a value is, and other readers may take otherwise
+MEANT = (  # valid YAML values that other parsers may read differently
     *("~", "null", "true", "no", "1.10", "010", "0x1f", "1_000", "1:30", "2024-01-01", ".nan", "="),
     *("'it''s'", '"\\0"', '"\\x85"', "''", "é😀", "$(A)", "$$(A)", "http://u:p@h/api?x=1", "a b"),
     *("[]", "{}", "[a, b]", "{name: a}", "{$patch: delete, name: a}", "{$patch: replace}"),
@@ -31,23 +31,23 @@ STRANGE = "ab:-#,[]{}&*!|>'\"%@`~ \t\\\x85\u2028é😀"
 
 
 class Writer:
-    """Writes one document, at random."""
+    """Writes one random document."""
 
     def __init__(self, chance: Random, names: tuple[str, ...] = NAMES) -> None:
         self._chance = chance
         self._names = names
         self._anchors: list[str] = []
-        self._later: list[str] = []  # of values that are not complete
+        self._later: list[str] = []  # anchors of values that are not complete
         self._oddness = chance.choice([0.0, 0.0, 0.02, 0.2])
 
     def document(self) -> str:
-        """Return a mapping, nearly always."""
+        """Return a mapping, in nearly all cases."""
         if self._chance.random() < self._oddness:
             return self._word() + "\n"
         return self._mapping(depth=3)
 
     def below(self) -> str:
-        """Return what may stand after a key."""
+        """Return what may follow a key."""
         return " " + self._value(2)
 
     def flow(self) -> str:
@@ -74,7 +74,7 @@ class Writer:
         return f"- {value}\n"
 
     def _value(self, depth: int) -> str:
-        """Return what may stand after a key."""
+        """Return a value that may follow a key."""
         if self._anchors and self._chance.random() < 0.1:
             return f"*{self._chance.choice(self._anchors)}"
         anchor = self._chance.choice(ANCHORS) if self._chance.random() < 0.2 else ""
@@ -88,7 +88,7 @@ class Writer:
         return anchor + self._word()
 
     def _flow(self, depth: int) -> str:
-        """Return something in brackets or braces."""
+        """Return a value in brackets or braces."""
         if not depth or self._chance.random() < 0.3:
             word = self._word()
             return word if "\n" not in word or self._oddness else "a"
@@ -107,12 +107,12 @@ class Writer:
 
 
 def indented(text: str, step: int) -> str:
-    """Return a text some columns further right."""
+    """Return a text indented by some columns."""
     return "".join(" " * step + line for line in text.splitlines(keepends=True))
 
 
 def damaged(text: str, chance: Random) -> bytes:
-    """Return a text as bytes, now and then with a few bytes changed."""
+    """Return a text as bytes, sometimes with a few changed bytes."""
     data = text.encode(errors="surrogatepass")
     for _ in range(chance.choice([0, 0, 0, 0, 0, 1, 3])):
         at = chance.randint(0, len(data))
@@ -136,7 +136,7 @@ def of_one(seed: int) -> bytes:
 
 
 def of_both(seed: int) -> bytes:
-    """Return a file with both sections."""
+    """Return a file with both parts."""
     chance = Random(seed)
     writer = Writer(chance)
     parts = [(name, writer.document()) for name in ("follower", "leader")]
@@ -151,16 +151,16 @@ class Pair(NamedTuple):
 
     @property
     def in_one_file(self) -> bytes:
-        """Both as sections of one file."""
+        """Both as parts of one file."""
         parts = (("follower", self.follower), ("leader", self.leader))
         return "".join(f"{name}:\n{indented(part.decode(), 2)}" for name, part in parts).encode()
 
 
 def pair_of(seed: int) -> Pair:
-    """Return what fits together, nearly always."""
+    """Return a follower's configuration and overrides that nearly always fit together."""
     writer = Writer(Random(seed))
     texts = (writer.document().replace("$patch", "patch") for _ in range(2))
-    # Go's library takes a quoted null for a null, and only a tag helps, which is not written.
+    # Go's library reads a quoted null as null; only a tag, which is not written, prevents that.
     return Pair(*(text.replace("!!str ", "").encode(errors="replace") for text in texts))
 
 
@@ -171,7 +171,7 @@ either = seeds.map(of_both)
 
 
 def plain(depth: int = 3) -> st.SearchStrategy[Any]:
-    """Draw what JSON can say."""
+    """Draw any JSON value."""
     scalars = (
         st.none()
         | st.booleans()
