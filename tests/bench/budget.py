@@ -54,7 +54,7 @@ JOBS = 10_000
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: what was measured of each subject, by its name."""
+    """A line of the table: the values for each subject, by its name."""
 
     name: str
     target: str
@@ -67,7 +67,7 @@ class Row:
 
 
 def start(subjects: Sequence[Subject], parts: Parts, options: argparse.Namespace) -> Iterator[Row]:
-    """Measure the starts, and those of a Prometheus alone."""
+    """Measure the starts of the subjects, and of Prometheus alone."""
     ways = {each.name: partial(each.start_s, parts) for each in subjects}
     found = in_turn("start", ways | {ALONE: partial(prometheus_ready, parts)}, options.runs)
     target = f"0.6, or {statistics.median(found[ALONE]) + 0.2:.2f} (Prometheus alone + 0.2)"
@@ -90,7 +90,7 @@ def idle(subjects: Sequence[Subject], parts: Parts, options: argparse.Namespace)
 
 
 def jobs(subjects: Sequence[Subject], parts: Parts, options: argparse.Namespace) -> Iterator[Row]:
-    """Measure both renderings of a large configuration, or a peer's one."""
+    """Measure both renderings of a large configuration, or a peer's one rendering."""
     ways = {each.name: partial(each.render, parts, JOBS) for each in subjects}
     found = in_turn(f"{JOBS:,} jobs", ways, options.runs)
     seconds = {name: [run.seconds for run in runs] for name, runs in found.items()}
@@ -100,7 +100,7 @@ def jobs(subjects: Sequence[Subject], parts: Parts, options: argparse.Namespace)
 
 
 def edit(subjects: Sequence[Subject], parts: Parts, options: argparse.Namespace) -> Iterator[Row]:
-    """Measure from the edit of one job to the request to reload."""
+    """Measure the time from the edit of one job to the request to reload."""
     ways = {each.name: partial(each.edit_s, parts, JOBS) for each in _own(subjects)}
     found = in_turn("one job edited", ways, options.runs)
     yield Row(f"one job of {JOBS:,} edited, to the reload", "0.3", "s", 2, found)
@@ -121,7 +121,7 @@ def _own(subjects: Iterable[Subject]) -> list[Checkout]:
 
 
 def show(row: Row) -> None:
-    """Print a row: the target, and what was found of each subject."""
+    """Print a row: the target, and the values for each subject."""
     say(f"{row.name}: at most {row.target} {row.unit}")
     for name, values in row.found.items():
         low, middle, high = (f"{each:.{row.digits}f}" for each in _three(values))
@@ -129,7 +129,7 @@ def show(row: Row) -> None:
 
 
 def record(rows: Sequence[Row]) -> dict[str, object]:
-    """Return all that was measured, and on what."""
+    """Return all values, and a description of the machine."""
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "machine": {"cores": os.cpu_count(), "system": f"{platform.system()} {platform.release()}"},
@@ -151,7 +151,7 @@ def _three(values: Sequence[float]) -> tuple[float, float, float]:
 
 @contextmanager
 def commit(name: str) -> Iterator[Checkout]:
-    """Give a commit's files, in a worktree of git's that is removed at the end."""
+    """Check out a commit into a temporary worktree, which is removed at the end."""
     with tempfile.TemporaryDirectory(prefix="prometheus-elector-") as folder:
         place = Path(folder) / "worktree"
         _git("worktree", "add", "--detach", "--quiet", str(place), name)
@@ -175,7 +175,7 @@ def main() -> int:
     with ExitStack() as stack:
         checkouts = [Checkout(THIS, HERE), *map(stack.enter_context, map(commit, options.beside))]
         for each in checkouts:
-            # As an image has it: a process that has to compile keeps the memory which that took.
+            # As in an image: a process that has to compile modules keeps the memory for that.
             compileall.compile_dir(each.place / "wrapper", quiet=1)
         subjects: list[Subject] = [*checkouts, *map(PeerProgram, options.peer)]
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="prometheus-elector-"))

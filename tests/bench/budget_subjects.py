@@ -1,4 +1,4 @@
-"""What `scripts/bench budget` measures: a checkout of this program, or a peer; each by one run."""
+"""The subjects of `scripts/bench budget`: a checkout of this program, or a peer; one run each."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ POLL_S = 0.004
 
 
 class Rendered(NamedTuple):
-    """What a rendering took: seconds, and MiB beyond what the process had before."""
+    """The cost of a rendering: seconds, and MiB beyond what the process had before."""
 
     seconds: float
     mib: float
@@ -42,7 +42,7 @@ class Rendered(NamedTuple):
 
 @dataclass
 class Parts:
-    """The API server that all share, and a folder for their files."""
+    """The API server that all subjects share, and a folder for their files."""
 
     server: ApiServer
     folder: Path
@@ -53,7 +53,7 @@ class Parts:
     @classmethod
     @contextmanager
     def running(cls, folder: Path) -> Iterator[Parts]:
-        """Give the parts while they run."""
+        """Run the parts until the context ends."""
         with ExitStack() as stack:
             etcd = stack.enter_context(started(Etcd(folder)))
             server = stack.enter_context(started(ApiServer(folder, etcd)))
@@ -69,17 +69,17 @@ class Parts:
         return made
 
     def lease(self, folder: Path) -> tuple[str, ...]:
-        """Return the flags that elect on a free Lease."""
+        """Return the flags for an election on a free Lease."""
         return on_lease(Namespace(self.server, folder / "k8s", f"budget-{folder.name}"))
 
     def start_s(self, name: str, make: Callable[[Path, str, Flags, str], Started]) -> float:
-        """Return how long it takes until the leader's configuration is in force."""
+        """Return the seconds until the leader's configuration is loaded."""
         bench = self.benches.setdefault(name, Bench(self.server, self.folder, make))
         return bench.fresh_start()["to writer"]
 
     @cached_property
     def config(self) -> Callable[[int], Path]:
-        """Return what gives a file with so many jobs, written once."""
+        """A function that returns a file with this number of jobs, which it writes once."""
         files: dict[int, Path] = {}
 
         def of(jobs: int) -> Path:
@@ -93,7 +93,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Checkout:
-    """This program from a folder, run by this checkout's Python and packages."""
+    """This program from a folder, with this checkout's Python and packages."""
 
     name: str
     place: Path
@@ -104,7 +104,7 @@ class Checkout:
         return {"PYTHONPATH": str(self.place), "PYTHONSAFEPATH": "1"}
 
     def start_s(self, parts: Parts) -> float:
-        """Return how long it takes until the leader's configuration is in force."""
+        """Return the seconds until the leader's configuration is loaded."""
 
         def make(folder: Path, name: str, flags: Flags, write_url: str) -> Own:
             imports = self._environment
@@ -113,7 +113,7 @@ class Checkout:
         return parts.start_s(self.name, make)
 
     def idle(self, parts: Parts, form: str, idle_s: float) -> Idle:
-        """Return what all its processes take together."""
+        """Return the memory and CPU of all its processes together."""
         folder = parts.new_folder()
         flags = (*parts.lease(folder), *flags_of(form))
         url = parts.receiver.url(folder.name) if form == GATE else None
@@ -121,14 +121,14 @@ class Checkout:
         return measured(_scraped_seldom(replica), idle_s)[SUM]
 
     def render(self, parts: Parts, jobs: int) -> Rendered:
-        """Return what both renderings take, in a fresh process."""
+        """Return the cost of both renderings, in a fresh process."""
         argv = [sys.executable, "-m", "tests.bench.one_rendering", "from_disk"]
         said = subprocess.check_output([*argv, str(parts.config(jobs))], cwd=self.place)
         found = json.loads(said)
         return Rendered(found["seconds"], found["peak"] - found["before"])
 
     def edit_s(self, parts: Parts, jobs: int) -> float:
-        """Return how long it takes from the edit of a job to the request to reload."""
+        """Return the seconds from the edit of a job to the request to reload."""
         folder, endpoint = parts.new_folder(), Endpoint()
         config = folder / "elector.yml"
         text = one_file(jobs)
@@ -160,7 +160,7 @@ class PeerProgram:
     forms: tuple[str, ...] = (PLAIN, PROXY)
 
     def start_s(self, parts: Parts) -> float:
-        """Return how long it takes until the leader's configuration is in force."""
+        """Return the seconds until the leader's configuration is loaded."""
         binary = self.name
 
         def make(folder: Path, name: str, flags: Flags, write_url: str) -> Peer:
@@ -169,13 +169,13 @@ class PeerProgram:
         return parts.start_s(self.name, make)
 
     def idle(self, parts: Parts, form: str, idle_s: float) -> Idle:
-        """Return what its process takes."""
+        """Return the memory and CPU of its process."""
         folder = parts.new_folder()
         flags = (*parts.lease(folder), *flags_of(form))
         return measured(_scraped_seldom(Sidecar(self.name, folder, "a", *flags)), idle_s)[SUM]
 
     def render(self, parts: Parts, jobs: int) -> Rendered:
-        """Return what a run takes that writes one rendering and ends: a peer does no less."""
+        """Return the cost of a run that writes one rendering and exits, a peer's smallest run."""
         output = parts.new_folder() / "out.yml"
         argv = [*self.name.split(), f"-config={parts.config(jobs)}", f"-output={output}", "-init"]
         began = time.perf_counter()
@@ -191,7 +191,7 @@ Subject = Checkout | PeerProgram
 
 
 def prometheus_ready(parts: Parts) -> float:
-    """Return how long a Prometheus of its own takes from its start until it is ready."""
+    """Return the seconds that a Prometheus alone takes from its start until it is ready."""
     folder, address = parts.new_folder(), f"127.0.0.1:{free_port()}"
     config = folder / "prometheus.yml"
     config.write_text(FOLLOWER.format(address=address).replace("follower:\n", ""))
@@ -219,7 +219,7 @@ def _scraped_seldom(replica: Replica) -> Replica:
 
 
 def _edit(config: Path, text: str, number: int) -> float:
-    """Put another interval for one job in place, as an editor does; return when."""
+    """Replace the file by one with another interval for one job; return the time."""
     assert text.count(EDITED) == 1, "the job that is edited is not in the configuration"
     aside = config.with_suffix(".new")
     aside.write_text(text.replace(EDITED, f"{EDITED}{number + 1}"))

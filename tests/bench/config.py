@@ -65,13 +65,13 @@ remote_write:
 
 
 def follower(jobs: int, edit: int = 0) -> str:
-    """Return a whole Prometheus configuration."""
+    """Return a complete Prometheus configuration."""
     items = "".join(JOB.format(number=number, team=number % 40) for number in range(jobs))
     return GLOBAL.format(edit=edit) + "scrape_configs:\n" + items
 
 
 def one_file(jobs: int, edit: int = 0) -> str:
-    """Return both sections in one file, indented as people do."""
+    """Return both parts in one file, indented."""
     parts = (("follower", follower(jobs, edit)), ("leader", LEADER))
     return "".join(
         f"{name}:\n  " + text.rstrip().replace("\n", "\n  ") + "\n" for name, text in parts
@@ -79,7 +79,7 @@ def one_file(jobs: int, edit: int = 0) -> str:
 
 
 def different(jobs: int) -> str:
-    """Return a whole configuration in which no two jobs have the same keys."""
+    """Return a complete configuration in which no two jobs have the same keys."""
     head, *parts = follower(jobs).split("tier: backend")
     return head + "".join(f"tier_{number}: backend{part}" for number, part in enumerate(parts))
 
@@ -103,14 +103,14 @@ def write_forms(folder: Path, jobs: int) -> dict[str, list[Path]]:
 
 
 def measured(kind: str, paths: Sequence[Path], runs: int) -> dict[str, float]:
-    """Return the medians of what fresh processes measure."""
+    """Return the medians of the values that fresh processes measure."""
     argv = [sys.executable, "-m", "tests.bench.one_rendering", kind, *map(str, paths)]
     found = [json.loads(subprocess.check_output(argv)) for _ in range(runs)]
     return {name: statistics.median(each[name] for each in found) for name in found[0]}
 
 
 def render(folder: Path, jobs: int, runs: int) -> None:
-    """Measure both renderings of a configuration of this size, in both forms."""
+    """Measure both renderings of a configuration of this size, in all forms."""
     for form, paths in write_forms(folder, jobs).items():
         disk, pure = measured("from_disk", paths, runs), measured("pure", paths, runs)
         per_job = disk["cpu"] / jobs * 1e6
@@ -142,7 +142,7 @@ def _pauses(took: Mapping[str, float]) -> str:
 
 
 def change(folder: Path, jobs: int, runs: int) -> None:
-    """Measure a change of one leader value, and of role, in both forms."""
+    """Measure a change of one value of the leader, and a change of role, in two forms."""
     for form in ("--leader-config", "one file"):
         found = []
         for run in range(runs):
@@ -158,7 +158,7 @@ def change(folder: Path, jobs: int, runs: int) -> None:
 
 
 def run_once(kinds: Mapping[str, str], folder: Path, jobs: int, runs: int) -> None:
-    """Measure whole programs, in turn, that write the follower's rendering and exit."""
+    """Measure programs, in turn, that write the follower's rendering and exit."""
     config = write_forms(folder, jobs)["one file"][0]
     words = [f"-config={config}", f"-output={config.parent / 'out.yml'}", "-init"]
     words += ["-notify-http-url=http://127.0.0.1:1/"]
@@ -185,11 +185,11 @@ def _resources(argv: Sequence[str]) -> tuple[float, float]:
     return time.perf_counter() - start, usage.ru_maxrss / 1024
 
 
-# --- passing on -----------------------------------------------------------------------------------
+# --- the delay ------------------------------------------------------------------------------------
 
 
 class Endpoint(ThreadingHTTPServer):
-    """What is asked to reload, in the place of Prometheus: it notes when, and answers 200."""
+    """An endpoint for reloads, in place of Prometheus: it records the time, and answers 200."""
 
     def __init__(self) -> None:
         self.requests: list[float] = []
@@ -214,7 +214,7 @@ class Endpoint(ThreadingHTTPServer):
 
 
 class ConfigMap:
-    """A folder as the kubelet makes it: the file is a link to ..data/, which is swapped."""
+    """A folder like the kubelet's: the file is a link to ..data/, which is swapped."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -225,7 +225,7 @@ class ConfigMap:
         self.file.symlink_to("..data/elector.yml")
 
     def swap(self) -> float:
-        """Put another content in place; return when."""
+        """Swap in new content, and return the time."""
         self._edits += 1
         content = self._folder / f"..{self._edits}"
         content.mkdir()
@@ -238,7 +238,7 @@ class ConfigMap:
 
 
 def pass_on(name: str, binary: str, flags: Sequence[str], folder: Path, runs: int) -> None:
-    """Measure from the swap of a ConfigMap to the request to reload."""
+    """Measure the time from the swap of a ConfigMap to the request to reload."""
     folder.mkdir(parents=True)
     config, endpoint = ConfigMap(folder / "config"), Endpoint()
     argv = [*binary.split(), f"-config={config.file}", f"-output={folder / 'out.yml'}", *flags]
@@ -262,7 +262,7 @@ def pass_on(name: str, binary: str, flags: Sequence[str], folder: Path, runs: in
 
 @contextmanager
 def running(part: Program) -> Iterator[None]:
-    """Run a program meanwhile."""
+    """Run a program until the context ends."""
     part.start()
     try:
         yield
@@ -271,7 +271,7 @@ def running(part: Program) -> Iterator[None]:
 
 
 def pass_all_on(folder: Path, peers: Sequence[str], runs: int) -> None:
-    """Measure this program, without election, and the peers, each on a Lease of its own."""
+    """Measure this program without an election, and each peer on its own Lease."""
     own = ("--lease-lock=none", "--role=follower")
     pass_on("prometheus-elector", OWN, own, folder / "own", runs)
     if not peers:

@@ -41,7 +41,7 @@ Flags = tuple[str, ...]
 
 
 class Peer:
-    """A sidecar elector and the Prometheus that it drives, told by the Go peer's flags."""
+    """A sidecar elector with the Go peer's flags, and its Prometheus."""
 
     def __init__(self, binary: str, folder: Path, name: str, flags: Flags, write_url: str) -> None:
         folder = folder / name
@@ -73,16 +73,16 @@ class Peer:
         self._prometheus.stop()
 
     def vanish(self) -> None:
-        """Kill both at once."""
+        """Kill both at the same time."""
         os.kill(self._elector.pid, signal.SIGKILL)
         os.kill(self._prometheus.pid, signal.SIGKILL)
 
     def kill_prometheus(self) -> None:
-        """Kill Prometheus alone."""
+        """Kill only Prometheus."""
         os.kill(self._prometheus.pid, signal.SIGKILL)
 
     def term(self) -> None:
-        """Ask the elector to stop; its Prometheus goes on, as beside a sidecar."""
+        """Stop the elector; its Prometheus goes on, as beside a sidecar."""
         os.kill(self._elector.pid, signal.SIGTERM)
 
     def electors(self) -> list[psutil.Process]:
@@ -91,10 +91,10 @@ class Peer:
 
 
 class Own(Replica):
-    """This program as the parent of its Prometheus, with the verbs of a peer."""
+    """This program as the parent of its Prometheus, with the methods of a peer."""
 
     def kill_prometheus(self) -> None:
-        """Kill Prometheus alone."""
+        """Kill only Prometheus."""
         self.child.kill()
 
     def electors(self) -> list[psutil.Process]:
@@ -108,9 +108,9 @@ Subject = Own | Peer
 
 @dataclass
 class Watcher:
-    """Asks one Prometheus all the time whether it has a remote_write; keeps the changes.
+    """Asks one Prometheus continuously whether it has a remote_write, and records the changes.
 
-    It asks on one connection, with little work: two of them beside a start must not slow it down.
+    It uses one connection and little CPU, so that two watchers do not slow down a start.
     """
 
     url: str
@@ -128,7 +128,7 @@ class Watcher:
                 writes = b"\\nremote_write:" in connection.getresponse().read()
             except (OSError, http.client.HTTPException) as error:
                 connection.close()  # the next request opens it again
-                # A frozen one is what it was.
+                # A frozen Prometheus keeps its state.
                 writes = self.writes if isinstance(error, TimeoutError) else False
             if writes != self.writes:
                 self.changes.append((time.time(), writes))
@@ -136,19 +136,19 @@ class Watcher:
 
     @property
     def writes(self) -> bool:
-        """Whether it had a remote_write when last asked."""
+        """Whether Prometheus had a remote_write in its last answer."""
         return bool(self.changes) and self.changes[-1][1]
 
     def since(self, start: float) -> float:
-        """Return when, after ``start``, it first had one."""
+        """Return the first time after ``start`` at which it had one."""
         return next(at for at, writes in self.changes if writes and at >= start)
 
     def end(self) -> None:
-        """Ask no more."""
+        """Stop asking."""
         self._ended.set()
 
     def spans(self) -> Iterator[tuple[float, float]]:
-        """Yield from when to when it had one."""
+        """Yield the beginning and end of each period in which it had one."""
         times = [at for at, _ in self.changes] + [time.time()]
         yield from (
             (a, b) for (a, writes), b in zip(self.changes, times[1:], strict=True) if writes
@@ -156,14 +156,14 @@ class Watcher:
 
 
 def overlap(one: Watcher, other: Watcher) -> float:
-    """Return for how long both had a remote_write."""
+    """Return the seconds in which both had a remote_write."""
     pairs = [(a, b) for a in one.spans() for b in other.spans()]
     return sum(max(0.0, min(a[1], b[1]) - max(a[0], b[0])) for a, b in pairs)
 
 
 @dataclass
 class Bench:
-    """The API server, and how to make the subjects of one kind."""
+    """The API server, and a function that makes the subjects of one kind."""
 
     server: ApiServer
     folder: Path
@@ -172,7 +172,7 @@ class Bench:
 
     @contextmanager
     def pair(self) -> Iterator[tuple[Namespace, list[Subject], list[Watcher]]]:
-        """Give a settled leader and standby, watched, on a Lease of their own."""
+        """Run a leader and a standby with watchers, on their own Lease, until they are settled."""
         with ExitStack() as stack:
             namespace, subjects, watchers = self._prepare(stack)
             for subject, watcher in zip(subjects, watchers, strict=True):
@@ -181,7 +181,7 @@ class Bench:
                     wait_until(lambda w=watcher: w.writes, 30, "the first leads")  # type: ignore[misc]
             url = f"{subjects[1].url}/-/ready"
             wait_until(lambda: requests.get(url, timeout=1).ok, 30, "the second is ready")
-            time.sleep(6)  # a peer waits 5 s before it looks, and joins then
+            time.sleep(6)  # a peer waits 5 s before it joins the election
             yield namespace, subjects, watchers
 
     def _prepare(self, stack: ExitStack) -> tuple[Namespace, list[Subject], list[Watcher]]:
@@ -200,7 +200,7 @@ class Bench:
             stack.callback(watcher.end)
         return namespace, subjects, watchers
 
-    # --- the cases: each returns the figure, seconds ---
+    # --- the cases: each returns values in seconds --
 
     def fresh_start(self) -> dict[str, float]:
         """Measure from the start of a replica with a free lease to the leader's configuration."""
@@ -212,7 +212,7 @@ class Bench:
             return {"to writer": watchers[0].since(start) - start}
 
     def vanished(self) -> dict[str, float]:
-        """Measure from the kill, and from the expiry of the lease, to the standby's."""
+        """Measure from the kill, and from the lease's expiry, to the standby's configuration."""
         with self.pair() as (namespace, subjects, watchers):
             start = time.time()
             subjects[0].vanish()

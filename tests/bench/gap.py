@@ -52,7 +52,7 @@ RECEIVERS = {"Prometheus": PrometheusStore, "VictoriaMetrics": VictoriaStore}
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A fault: with how many replicas; ``is_for_all``: a peer has what it takes as well."""
+    """A fault, and the number of replicas; ``is_for_all``: it can be measured with a peer too."""
 
     name: str
     act: Callable[[Writers], Figures]
@@ -94,7 +94,7 @@ def _rarer(is_long: bool) -> Iterator[Case]:
 
 @dataclass
 class Bench:
-    """How to start the replicas of one way, and measure one fault."""
+    """The setup of the replicas, with or without the gate or a peer; it measures a fault."""
 
     server: ApiServer
     folder: Path
@@ -104,7 +104,7 @@ class Bench:
     runs: int = 0
 
     def measure(self, case: Case) -> Figures:
-        """Start, do it, and return the receiver's account."""
+        """Start the replicas, inject the fault, and return the account of the receiver."""
         self.runs += 1
         folder = self.folder / f"{id(self)}-{self.runs}"
         with ExitStack() as stack:
@@ -175,7 +175,7 @@ def _measure(case: Case, benches: dict[str, Bench], runs: int) -> None:
 
 
 def _line(figures: Sequence[Figures]) -> str:
-    """Return all medians; of the hole, the least and the most too."""
+    """Return all medians as a line; for the gap, also the minimum and the maximum."""
     names = list(figures[0])
     by_name = {name: [each[name] for each in figures] for name in names}
     holes = by_name.pop("hole")

@@ -59,11 +59,11 @@ SOURCE = Path(__file__).with_name("remote_write.go")
 Found = dict[str, float]
 
 
-# --- what is sent ---------------------------------------------------------------------------------
+# --- the batches ----------------------------------------------------------------------------------
 
 
 def write_bodies(folder: Path) -> int:
-    """Write batches as a large server sends them; return the mean size, compressed."""
+    """Write batches as a large server sends them; return their mean compressed size."""
     folder.mkdir()
     random.seed(1)
     labels = [
@@ -92,7 +92,7 @@ def write_bodies(folder: Path) -> int:
 
 
 class Gate:
-    """A gate as the supervisor starts it, with one endpoint; its newest report."""
+    """A gate, started as by the supervisor, with one endpoint; and its newest report."""
 
     def __init__(self, write_url: str, log: Path) -> None:
         self.report = GateReport()
@@ -120,7 +120,7 @@ class Gate:
         threading.Thread(target=self._read, daemon=True).start()
 
     def order(self, *, is_open: bool) -> None:
-        """Have it pass on, or hold, what comes; wait until it does."""
+        """Order the gate to pass requests on or to hold them, and wait until it does."""
         self._number += 1
         until = now() + 3600 if is_open else None
         sent = GateOrder(
@@ -134,11 +134,11 @@ class Gate:
 
     @property
     def held_bytes(self) -> int:
-        """What it says that it holds."""
+        """The number of bytes that it reports as held."""
         return sum(each.held_bytes for each in self.report.endpoints)
 
     def cpu_s(self) -> float:
-        """Return the CPU time that it has used."""
+        """Return its CPU time."""
         return sum(sum(each.cpu_times()[:2]) for each in self._family())
 
     def pss_mib(self) -> float:
@@ -146,7 +146,7 @@ class Gate:
         return sum(each.memory_full_info().pss for each in self._family()) / (1 << 20)
 
     def end(self) -> None:
-        """End it: its channel ends."""
+        """End the gate, by closing its channel."""
         self._end.close()
         self._popen.kill()
         self._popen.wait()
@@ -172,7 +172,7 @@ class Bench:
     connections: int
 
     def load(self, url: str, seconds: float, rate: float = 0.0) -> dict[str, Any]:
-        """Send for so long, at so many requests a second; return what the generator saw."""
+        """Send for these seconds, at this rate of requests; return the generator's values."""
         argv = [
             str(self.program),
             "load",
@@ -188,7 +188,7 @@ class Bench:
 
     @contextmanager
     def sink(self) -> Iterator[str]:
-        """Run the receiver that only reads; give its URL."""
+        """Run the receiver that only reads, and return its URL."""
         address = f"127.0.0.1:{free_port()}"
         part = Program("sink", [self.program, "sink", address], self.folder / "sink")
         with started(part):
@@ -197,13 +197,13 @@ class Bench:
 
     @contextmanager
     def victoria(self) -> Iterator[str]:
-        """Run VictoriaMetrics; give its URL."""
+        """Run VictoriaMetrics, and return its URL."""
         with started(VictoriaStore(self.folder / "victoria")) as store:
             yield store.write_url
 
     @contextmanager
     def gate(self, write_url: str) -> Iterator[Gate]:
-        """Run a gate that passes on to this URL."""
+        """Run a gate that passes requests on to this URL."""
         gate = Gate(write_url, self.folder / "gate.log")
         try:
             gate.order(is_open=True)
@@ -216,7 +216,7 @@ class Bench:
 
 
 def saturated(bench: Bench, name: str, write_url: str, options: argparse.Namespace) -> None:
-    """Measure samples a second, as many as possible."""
+    """Measure the largest rate of samples."""
     with bench.gate(write_url) as gate:
 
         def run(url: str) -> float:
@@ -239,7 +239,7 @@ def saturated(bench: Bench, name: str, write_url: str, options: argparse.Namespa
 
 
 def paced(bench: Bench, name: str, write_url: str, options: argparse.Namespace) -> None:
-    """Measure latency and CPU at an even rate."""
+    """Measure latency and CPU at a constant rate."""
     with bench.gate(write_url) as gate:
 
         def run(url: str) -> Found:
@@ -267,7 +267,7 @@ def paced(bench: Bench, name: str, write_url: str, options: argparse.Namespace) 
 
 
 def memory(bench: Bench, write_url: str, size: int) -> None:
-    """Measure the gate's memory: idle, after load, and as a standby that holds."""
+    """Measure the gate's memory: idle, and as a standby that holds batches."""
     requests = HELD_S * HELD_RATE // SAMPLES
     with bench.gate(write_url) as gate:
         idle = gate.pss_mib()
@@ -311,7 +311,7 @@ def main() -> int:
 
 
 def built(folder: Path) -> Path:
-    """Return the Go program, built."""
+    """Build the Go program, and return its path."""
     built = folder / "remote-write"
     try:
         subprocess.run(["go", "build", "-o", built, SOURCE], check=True)

@@ -57,7 +57,7 @@ JOB = """\
 """
 LEADER = f"leader:\n  remote_write:\n  - name: {ENDPOINT}\n    url: {{url}}\n"
 PROCESSORS = Path("/proc/pressure/cpu")
-SLOW_S = 180.0  # a machine on which all this runs may be busy
+SLOW_S = 180.0  # for a busy machine
 
 
 # --- edits ----------------------------------------------------------------------------------------
@@ -65,7 +65,7 @@ SLOW_S = 180.0  # a machine on which all this runs may be busy
 
 @dataclass
 class Editor:
-    """Edits one target label of one job every so often, and sees when it has been rendered."""
+    """Edits one target label of one job regularly, and measures the time until it is rendered."""
 
     replica: Replica
     jobs: int
@@ -85,7 +85,7 @@ class Editor:
         fresh.replace(self.replica.config)
 
     def edit_for(self, seconds: float, every_s: float) -> None:
-        """Edit until the time is over."""
+        """Edit repeatedly until the time is over."""
         until = time.monotonic() + seconds
         for edit in count(1):
             left_s = until - time.monotonic()
@@ -108,7 +108,7 @@ class Editor:
 
 
 class Clients:
-    """The Go program as clients of one URL, for so long; ``found`` waits for the end."""
+    """The Go program as clients of one URL; ``found`` waits for their end."""
 
     def __init__(self, bench: Bench, url: str, seconds: float, rate: float, *, sends: bool) -> None:
         argv = [str(bench.program), "load", f"-url={url}", f"-rate={rate:g}", f"-for={seconds:g}s"]
@@ -117,13 +117,13 @@ class Clients:
         self._process = subprocess.Popen(argv, stdout=subprocess.PIPE)
 
     def found(self) -> dict[str, Any]:
-        """Return what they saw."""
+        """Return the values of the clients."""
         said, _ = self._process.communicate()
         found: dict[str, Any] = json.loads(said)
         return found
 
     def end(self) -> None:
-        """End them, if something else failed."""
+        """Kill the clients, if something else failed."""
         self._process.kill()
 
 
@@ -175,7 +175,7 @@ def measure(
 
 
 class Pressure:
-    """For how much of the time, from now on, some process waits for a processor."""
+    """The share of time, from now on, in which some process waits for a processor."""
 
     def __init__(self, file: Path = PROCESSORS) -> None:
         self._file = file
@@ -189,7 +189,7 @@ class Pressure:
         return f"pressure {share:.0%}"
 
     def _read_s(self) -> float | None:
-        """Return for how long it has been so since the machine's start; None without PSI."""
+        """Return the seconds of waiting since the machine's start, or None without PSI."""
         try:
             some = self._file.read_text().splitlines()[0]
         except OSError:  # it may be there, and not be readable: psi=0

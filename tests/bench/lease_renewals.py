@@ -1,4 +1,4 @@
-"""The renewals of a Lease as a watch sees them: how late each is, and what time was left."""
+"""The renewals of a Lease, observed by a watch: the delay of each, and the time that was left."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import requests
 
 from tests.real.parts import ADMIN_TOKEN, Namespace, bearer
 
-LONGEST_S = 600.0  # without a renewal, which a slow start may take
+LONGEST_S = 600.0  # the longest time without a renewal, during a slow start
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Terms:
 
     @classmethod
     def parse(cls, text: str) -> Terms:
-        """Return what the text says; raise ValueError."""
+        """Parse the text; raise ValueError."""
         return cls(*map(float, text.split("/", 2)))
 
     def __str__(self) -> str:
@@ -36,7 +36,7 @@ class Terms:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The flags that set them."""
+        """The flags that set these durations."""
         return (
             f"--lease-duration={self.duration_s:g}s",
             f"--lease-renew-deadline={self.renew_deadline_s:g}s",
@@ -46,7 +46,7 @@ class Terms:
 
 @dataclass
 class Renewals:
-    """The renewals of a Lease: each by its renewTime, and when the watch saw it; wall time."""
+    """The renewals of a Lease: the renewTime of each, and the time of its event; wall time."""
 
     namespace: Namespace
     seen: list[tuple[float, float]] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Renewals:
 
     @contextmanager
     def watching(self) -> Iterator[Renewals]:
-        """Watch in a thread meanwhile."""
+        """Watch in a thread until the context ends."""
         thread = threading.Thread(target=self._watch, daemon=True)
         thread.start()
         try:
@@ -79,7 +79,7 @@ class Renewals:
                 self.seen.append((renewed, time.time()))
 
     def late_ms(self, terms: Terms) -> list[float]:
-        """Return how late each came after the one before it."""
+        """Return the delay of each renewal after the previous one."""
         times = sorted({renewed for renewed, _ in self.seen})
         return [
             max(later - earlier - terms.retry_period_s, 0.0) * 1000
@@ -87,7 +87,7 @@ class Renewals:
         ]
 
     def least_left_s(self, terms: Terms) -> float:
-        """Return the least time to the renew deadline at which the next renewal was seen."""
+        """Return the least time that was left to the renew deadline at a renewal."""
         return min(
             earlier + terms.renew_deadline_s - seen
             for (earlier, _), (_, seen) in pairwise(self.seen)

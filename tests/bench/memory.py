@@ -32,15 +32,15 @@ HERE = Path(__file__).parents[2]
 WITH_PROXY = ("--api-proxy-enabled", "--api-proxy-prometheus-service-name=nobody.example")
 PLAIN, PROXY, GATE = "without proxy", "with proxy", "with proxy and gate"
 FORMS = (PLAIN, PROXY, GATE)
-SETTLE_S = 10.0  # after it is ready: by then all of it has started
+SETTLE_S = 10.0  # after it is ready, until all its processes have started
 KIB = 1024
 SUM = "sum"
 
 
 class Idle(NamedTuple):
-    """What one process takes of the machine: memory in MiB, and percent of a core.
+    """The usage of one process: memory in MiB, and percent of a core.
 
-    ``pss`` is its share of the memory, ``own`` how much of that is no file's.
+    ``pss`` is its share of the memory, ``own`` the part of it that belongs to no file.
     """
 
     pss: float
@@ -52,7 +52,7 @@ Found = dict[str, Idle]
 
 
 def flags_of(form: str) -> tuple[str, ...]:
-    """Return the flags that make a replica of this form."""
+    """Return the flags for a replica of this form."""
     if form == PLAIN:
         return ()
     if form == PROXY:
@@ -63,13 +63,13 @@ def flags_of(form: str) -> tuple[str, ...]:
 
 
 def own_replica(checkout: Path, folder: Path, flags: Sequence[str]) -> Replica:
-    """Return a replica of a checkout, which this one's Python and packages run."""
+    """Return a replica of a checkout, run by this checkout's Python and packages."""
     import_from = {"PYTHONPATH": str(checkout), "PYTHONSAFEPATH": "1"}
     return Replica(folder, "a", *flags, environment=import_from)
 
 
 def measured(replica: Replica, idle_s: float) -> Found:
-    """Run one replica; return what each of its processes takes while it is idle."""
+    """Run one replica; return the usage of each of its processes while it is idle."""
     with started(replica):
         replica.await_ready(60)
         let_pass(SETTLE_S)
@@ -83,7 +83,7 @@ def measured(replica: Replica, idle_s: float) -> Found:
 
 
 def _names(replica: Replica) -> Iterator[tuple[int, str]]:
-    """Yield each process of ours, and what it is."""
+    """Yield each of our processes with its role."""
     numbers = count(1)
     yield replica.pid, "supervisor"
     for process in replica.family()[1:]:
@@ -98,7 +98,7 @@ def _names(replica: Replica) -> Iterator[tuple[int, str]]:
 
 
 def memory(pid: int) -> tuple[float, float]:
-    """Return a process' share of the memory, and how much of it is no file's, in MiB."""
+    """Return a process' share of the memory, and the part that belongs to no file, in MiB."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     sizes = {
         name: int(size.split()[0]) / KIB for name, _, size in (x.partition(":") for x in lines)
@@ -119,7 +119,7 @@ def main() -> int:
     options = _options()
     checkouts = [HERE, *(Path(each).resolve() for each in options.with_)]
     for checkout in checkouts:
-        # As an image has it: a process that has to compile keeps the memory which that took.
+        # As in an image: a process that has to compile modules keeps the memory for that.
         compileall.compile_dir(checkout / "wrapper", quiet=1)
     with tempfile.TemporaryDirectory(prefix="prometheus-elector-") as name, ExitStack() as stack:
         folder = Path(name)
@@ -146,14 +146,14 @@ def _lock_flags(folder: Path) -> tuple[str, ...]:
 
 
 def _lease_flags(folder: Path, stack: ExitStack) -> Callable[[Path], tuple[str, ...]]:
-    """Start an API server; return what gives the flags for a Lease of one's own."""
+    """Start an API server; return a function that returns the flags for a new Lease."""
     etcd = stack.enter_context(started(Etcd(folder)))
     server = stack.enter_context(started(ApiServer(folder, etcd)))
     return lambda own: on_lease(Namespace(server, own / "k8s", f"bench-{own.name}"))
 
 
 def _say(checkout: str, runs: Sequence[Found], ours: Sequence[Found] | None) -> None:
-    """Print what each process takes, and our memory as a share of another checkout's."""
+    """Print the usage of each process, and our memory as a share of another checkout's."""
     say(checkout)
     for name in runs[0]:
         of_name = [run[name] for run in runs if name in run]

@@ -1,4 +1,4 @@
-"""The command line and the output of all benchmarks: several runs, in turn."""
+"""The command line and the output of all benchmarks, and their runs in turn."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def parser(
 
 
 def positive(text: str) -> int:
-    """Return a number of runs; raise ArgumentTypeError if there would be none."""
+    """Return a number of runs; raise ArgumentTypeError unless it is at least 1."""
     if text.isdecimal() and int(text):
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is no number of runs; give 1 or more")
 
 
 def in_turn(what: str, ways: Mapping[str, Callable[[], T]], runs: int) -> dict[str, list[T]]:
-    """Measure each way once, then each again, and so on; return what was found of each.
+    """Measure each way once, then each again, and so on; return the values of each.
 
-    What else the machine does then falls on all alike, and runs of the same number are pairs.
+    So other load on the machine affects all ways alike, and runs of the same number are pairs.
     """
     found: dict[str, list[T]] = {name: [] for name in ways}
     for run in range(runs):
@@ -63,13 +63,13 @@ def _show(progress: str) -> None:
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
-    """Return the least, the median and the most of some runs."""
+    """Return the minimum, the median and the maximum of some runs."""
     named = {"min": min(values), "median": statistics.median(values), "max": max(values)}
     return "  ".join(f"{name} {value:8.{digits}f}" for name, value in named.items())
 
 
 def ratio(values: Sequence[float], others: Sequence[float]) -> str:
-    """Return the median of the ratios of runs to those that were made beside them."""
+    """Return the median of the ratios between runs of the same number."""
     ratios = [one / other for one, other in zip(values, others, strict=True)]
     return f"{statistics.median(ratios):5.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 

@@ -1,4 +1,4 @@
-"""What one fresh process measures of one configuration, as JSON: run by tests.bench.config."""
+"""The measurements of one configuration in a fresh process, as JSON for tests.bench.config."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ KIB = 1024
 
 
 def memory(name: str) -> float:
-    """Return what the kernel says of this process' memory, MiB: VmRSS is resident, VmHWM its peak.
+    """Return this process' memory from the kernel, MiB: VmRSS is resident, VmHWM its peak.
 
-    Its ru_maxrss would be no less than that of the process that started it.
+    ru_maxrss would be at least that of the parent process.
     """
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / KIB
 
 
 def timed(act: Callable[[], object]) -> float:
-    """Return how many seconds something takes."""
+    """Return the seconds that a call takes."""
     start = time.perf_counter()
     act()
     return time.perf_counter() - start
 
 
 class Pauses:
-    """How long another thread of this process has to wait, in ms of the process' CPU time.
+    """The waits of another thread of this process, in ms of the process' CPU time.
 
-    The thread sleeps for a millisecond again and again. What the process computes until it runs
-    again is what it waited for; other programs on the machine do not count.
+    The thread sleeps for a millisecond repeatedly. Its wait is the CPU time of the process until it
+    runs again; other programs on the machine do not count.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Pauses:
             self._found.append((time.process_time() - before) * 1e3)
 
     def end(self) -> dict[str, float]:
-        """Return the longest, and that which one in a hundred exceeds."""
+        """Return the longest wait, and the 99th percentile."""
         self._ended.set()
         self._thread.join()
         found = sorted(self._found)
@@ -62,7 +62,7 @@ class Pauses:
 
 
 def weighed(act: Callable[[], object]) -> dict[str, float]:
-    """Return what something takes, and how long another thread waits meanwhile."""
+    """Return the cost of a call, and the waits of another thread during it."""
     pauses, cpu = Pauses(), time.process_time()
     seconds = timed(act)
     cpu = time.process_time() - cpu
@@ -70,7 +70,7 @@ def weighed(act: Callable[[], object]) -> dict[str, float]:
 
 
 def from_disk(inputs: Inputs) -> dict[str, float]:
-    """Measure from files on disk to both renderings, and the memory that it takes."""
+    """Measure the time from files on disk to both renderings, and the memory."""
     before = memory("VmRSS")
     renderings: list[object] = []
     took = weighed(lambda: renderings.append(inputs.read(is_start=True)))
@@ -92,7 +92,7 @@ def edit(inputs: Inputs) -> dict[str, float]:
 
 
 def pure(inputs: Inputs) -> dict[str, float]:
-    """Measure rendering alone: from bytes in memory to bytes in memory."""
+    """Measure only the rendering, from bytes in memory to bytes in memory."""
     sources = inputs.sources
     paths = [sources.config, *(sources.leader_configs or ())]
     given = [Source(str(path), path.read_bytes()) for path in paths]
@@ -102,7 +102,7 @@ def pure(inputs: Inputs) -> dict[str, float]:
 
 
 def change(inputs: Inputs) -> dict[str, float]:
-    """Measure a changed value of the leader's, and then a change of role, there and back."""
+    """Measure a changed value of the leader, and then a change of role."""
     inputs.read()
     edited = (inputs.sources.leader_configs or (inputs.sources.config,))[0]
     edited.write_text(edited.read_text().replace("replica: one", "replica: two"))
@@ -112,7 +112,7 @@ def change(inputs: Inputs) -> dict[str, float]:
 
 
 def change_of_role(inputs: Inputs) -> float:
-    """Return how long it takes to put the other rendering into the output's place."""
+    """Return the seconds that it takes to replace the output by the other rendering."""
     output = inputs.sources.output_folder / "output.yml"
     renderings = inputs.read()
     files.write_atomically(output, renderings.follower.content, 0o600)

@@ -35,16 +35,16 @@ from tests.support import free_port, wait_until
 DIRECT, OWN = "direct", "prometheus-elector"
 DROPPED_TARGETS = 70_000
 SILENT_CLIENTS = 500
-ARRIVED_S = 1.0  # so that taking their connections is over
+ARRIVED_S = 1.0  # until their connections are accepted
 DELAYS = 200
-ROOM = 4096  # connections: both Prometheus and nginx stop at 512 by themselves
-ALONE = 1  # a case for one connection is asked without wrk, for at least DOWNLOADS
+ROOM = 4096  # connections: the default limit of Prometheus and of nginx is 512
+ALONE = 1  # a case with one connection is measured without wrk, by at least DOWNLOADS requests
 DOWNLOADS = 4
 _UNITS_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 
 
 class Case(NamedTuple):
-    """What is asked for, over how many connections."""
+    """A request, and the number of connections."""
 
     name: str
     path: str
@@ -60,7 +60,7 @@ CASES = (
 
 @dataclass(frozen=True)
 class Figures:
-    """What wrk says: requests a second, milliseconds at two quantiles, and failures."""
+    """The results of wrk: requests a second, milliseconds at two quantiles, and failures."""
 
     rate: float
     p50_ms: float
@@ -69,7 +69,7 @@ class Figures:
 
 
 def wrk(url: str, connections: int, seconds: int) -> Figures:
-    """Ask all the time, over so many connections."""
+    """Send requests continuously, over this number of connections."""
     words = [tool("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"]
     done = subprocess.run([*words, "--latency", url], capture_output=True, text=True, check=True)
     text = done.stdout
@@ -87,7 +87,7 @@ def _quantile(text: str, name: str) -> float:
 
 
 def download(url: str, seconds: int) -> Figures:
-    """Ask for something large, one after the other, and throw it away."""
+    """Request a large answer repeatedly, and discard it."""
     begun, taken = time.perf_counter(), list[float]()
     while len(taken) < DOWNLOADS or time.perf_counter() < begun + seconds:
         start = time.perf_counter()
@@ -100,16 +100,16 @@ def download(url: str, seconds: int) -> Figures:
 
 
 def tool(name: str) -> str:
-    """Return the path of a Debian tool; its libraries are found by the environment."""
+    """Return the path of a Debian tool; the environment names its libraries."""
     return program(name)
 
 
-# --- who is measured -------------------------------------------------------------------------
+# --- the subjects ----------------------------------------------------------------------------
 
 
 @contextmanager
 def replicas(folder: Path) -> Iterator[tuple[Replica, Replica]]:
-    """Run a leader with much to tell, and a follower with a proxy."""
+    """Run a leader with a large answer, and a follower with a proxy."""
     lock = f"--lease-lock=file:{folder / 'locks/election.lock'}"
     room = (f"--web.max-connections={ROOM}",)
     pair = [
@@ -128,7 +128,7 @@ def replicas(folder: Path) -> Iterator[tuple[Replica, Replica]]:
 
 
 def _add_dropped_targets(replica: Replica, path: Path) -> None:
-    """Have the leader discover many targets, and scrape none: they make a large answer."""
+    """Let the leader discover many targets, and scrape none, for a large answer."""
     targets = [{"targets": [f"target-{n}.example:9100"]} for n in range(DROPPED_TARGETS)]
     path.write_text(json.dumps(targets))
     job = {
@@ -141,7 +141,7 @@ def _add_dropped_targets(replica: Replica, path: Path) -> None:
 
 
 def _await_size(url: str, size: int) -> None:
-    """Wait until the answer is as large as it is going to be."""
+    """Wait until the answer has this size."""
 
     def is_large() -> bool:
         answer = requests.get(url, timeout=60)
@@ -181,7 +181,7 @@ def haproxy(folder: Path, upstream: str) -> tuple[Program, str]:
 
 
 def peer(binary: str, folder: Path, upstream: str, server: ApiServer) -> tuple[Program, str]:
-    """Return a peer that leads, alone on a Lease of its own, in front of an upstream."""
+    """Return a peer that leads, alone on its own Lease, in front of an upstream."""
     folder.mkdir(parents=True, exist_ok=True)
     namespace = Namespace(server, folder / "k8s", f"bench-{abs(hash(binary)) % 10_000}")
     address, port = f"127.0.0.1:{free_port()}", upstream.rpartition(":")[2]
@@ -196,7 +196,7 @@ def peer(binary: str, folder: Path, upstream: str, server: ApiServer) -> tuple[P
 
 
 def subjects(stack: ExitStack, folder: Path, peers: list[str]) -> dict[str, str]:
-    """Start everything; return the URLs to ask, by name."""
+    """Start all subjects; return their URLs, by name."""
     leader, follower = stack.enter_context(replicas(folder))
     urls = {DIRECT: leader.url, OWN: follower.api}
     for name, make in (("nginx", nginx), ("haproxy", haproxy)):
@@ -227,8 +227,8 @@ def _begin(stack: ExitStack, part: Program, url: str) -> str:
 
 
 def measure(case: Case, urls: dict[str, str], runs: int, seconds: int) -> None:
-    """Ask everybody in turn, run by run, and print medians."""
-    for url in urls.values():  # everybody is warm
+    """Measure all subjects in turn, run by run, and print medians."""
+    for url in urls.values():  # warm up
         size = len(requests.get(url + case.path, timeout=60).content)
 
     def asked(url: str) -> Figures:
@@ -250,7 +250,7 @@ def measure(case: Case, urls: dict[str, str], runs: int, seconds: int) -> None:
 
 
 def measure_silent(urls: dict[str, str], runs: int) -> None:
-    """Say how long a request takes beside many clients that say nothing, or half a head."""
+    """Measure and print the time of a request beside many silent clients."""
     ways = {name: partial(_alone_and_beside, url) for name, url in urls.items()}
     say(f"silent clients: {SILENT_CLIENTS}, {runs} runs of {DELAYS} requests; medians of runs")
     for name, found in in_turn("silent clients", ways, runs).items():

@@ -59,7 +59,7 @@ print(json.dumps({
 
 
 def body(groups: int) -> bytes:
-    """Return an answer with so many groups of five targets, in two shards."""
+    """Return an answer with this number of groups of five targets, in two shards."""
     return promgen.targets(
         *(
             group(
@@ -74,7 +74,7 @@ def body(groups: int) -> bytes:
 
 
 def measured(server: Promgen, folder: Path, shard: str, runs: int) -> dict[str, float]:
-    """Return the medians of what fresh processes measure."""
+    """Return the medians of the values that fresh processes measure."""
     found = []
     for number in range(runs):
         path = folder / f"t-{number}.json"

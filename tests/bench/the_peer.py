@@ -13,7 +13,7 @@ from tests.support import wait_until
 
 
 class Sidecar(Replica):
-    """A pod of two containers: the elector, and the Prometheus that it drives."""
+    """A pod with two containers: the elector, and its Prometheus."""
 
     def __init__(self, binary: str, folder: Path, name: str, *flags: str) -> None:
         super().__init__(folder, name)
@@ -41,11 +41,11 @@ class Sidecar(Replica):
         wait_until(lambda: self.says_it_leads or True, timeout_s, f"{self.name} answers")
 
     def add_flags(self, *flags: str) -> None:
-        """Start the elector with these flags too."""
+        """Add flags to the elector's command."""
         self.argv += flags
 
     def term(self) -> None:
-        """End both in order, as the kubelet does when it ends a pod."""
+        """Stop both, as the kubelet does when it ends a pod."""
         if self._prometheus.process is not None:
             self._prometheus.process.terminate()
         super().term()
@@ -61,12 +61,12 @@ class Sidecar(Replica):
 
 
 class PeerWriters(Writers):
-    """Replicas of a peer: the same, without what it does not know."""
+    """Replicas of a peer, without the features that it does not have."""
 
     def build(self, name: str, *flags: str) -> Replica:
         """Return a sidecar with these flags."""
         return Sidecar(self.setup.program, self.folder, name, *flags)
 
     def own_flags(self) -> tuple[str, ...]:
-        """Return none: they are this program's."""
+        """Return no flags, because those are only this program's."""
         return ()
