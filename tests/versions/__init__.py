@@ -1,4 +1,4 @@
-"""The matrix of versions: which rows there are, running them, and what came of it.
+"""The matrix of versions: its rows, their runs, and the results.
 
 `scripts/test-versions` runs `python -m tests.versions`.
 """

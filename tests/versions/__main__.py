@@ -48,7 +48,7 @@ def _run(row: Row, *, is_again: bool) -> None:
 
 
 def _run_failed(row: Row) -> None:
-    """Run what failed in the row's last run again, if there is any."""
+    """Run the failed tests of the row's last run again, if there are any."""
     records = load(LATEST)
     record = records.get(row.name, {})
     if not record.get("failed"):

@@ -1,4 +1,4 @@
-"""What came of the rows: kept in a file of the repository, shown as a table, and in the README."""
+"""The results of the rows: recorded in a file of the repository, and shown in tables."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 from tests.versions.table import CHECKOUT, ROWS, UNKNOWN, Row, known_versions
 
-FILE = CHECKOUT / "tests/versions.json"  # what was last recorded
-LATEST = CHECKOUT / ".tested.json"  # what has run in this checkout
+FILE = CHECKOUT / "tests/versions.json"  # the recorded results
+LATEST = CHECKOUT / ".tested.json"  # the results of this checkout
 MADE = re.compile(r"(<!-- made: tested -->\n).*?(<!-- end -->)", re.DOTALL)
 BESIDE = {
     "etcd": "etcd",
@@ -31,19 +31,19 @@ def load(file: Path) -> dict[str, Any]:
 
 
 def save(file: Path, records: Records) -> None:
-    """Write the records of the rows that there are, in their order."""
+    """Write the records of the existing rows, in their order."""
     kept = {row.name: records[row.name] for row in ROWS if row.name in records}
     file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
 def has_passed(record: Mapping[str, Any] | None, commit: str) -> bool:
-    """Tell whether a row has passed on this commit, with no file changed."""
+    """Return whether a row has passed on this commit, with no file changed."""
     is_this = record is not None and record["commit"] == commit and not commit.endswith("-dirty")
     return is_this and record is not None and record.get("failed") == 0
 
 
 def result(record: Mapping[str, Any] | None) -> str:
-    """Say what came of a row."""
+    """Return the result of a row as text."""
     if record is None:
         return "not run"
     if "error" in record:
@@ -71,7 +71,7 @@ def table(records: Records) -> str:
 
 
 def rendered(page: str, records: Records) -> str:
-    """Return the README with its table of what was tested."""
+    """Return the README with its table of tested versions."""
     return MADE.sub(lambda part: f"{part[1]}{matrix(records)}{part[2]}", page)
 
 
@@ -96,7 +96,7 @@ def _cell(row: Row, records: Records) -> str:
 
 
 def _told(records: Records, field: str, version: str) -> str:
-    """Return the whole version as a program of it reported it."""
+    """Return the complete version, as a program of this version reported it."""
     name = {"kubernetes": "kube-apiserver"}.get(field, field)
     for row in ROWS:
         told = records.get(row.name, {}).get("versions", {}).get(name)
@@ -110,7 +110,7 @@ def _beside(records: Records) -> str:
     for record in records.values():
         for name, version in record.get("versions", {}).items():
             if name in BESIDE:
-                # A program that was built without its version is the one of scripts/versions.
+                # A program that was built without a version has the one of scripts/versions.
                 told = version if version != UNKNOWN else known_versions(name)[-1]
                 found.setdefault(name, {})[told] = None
     parts = [f"{BESIDE[n]} {' and '.join(found[n])}" for n in BESIDE if n in found]

@@ -1,4 +1,4 @@
-"""Runs one row: brings its parts, makes its virtual environment, runs pytest, counts."""
+"""Runs one row: gets its parts, makes its virtual environment, runs pytest, counts the results."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from xml.etree import ElementTree as ET
 
 from tests.versions.table import CHECKOUT, KINDS, UNKNOWN, Row, Step
 
-VERSION = re.compile(r"(?<![\w.])v?(\d+\.\d+(?:\.\d+)?)\b")  # but not go1.26.8, which built it
+VERSION = re.compile(r"(?<![\w.])v?(\d+\.\d+(?:\.\d+)?)\b")  # not go1.26.8, the compiler
 ENDED = (0, 1)  # of pytest: all passed; some failed
-# What a program reports of itself, in this order in the table.
+# The commands that print versions, in the order of the table.
 ASKED = {
     "PROMETHEUS": ("prometheus", ("--version",)),
     "KUBE_APISERVER": ("kube-apiserver", ("--version",)),
@@ -34,7 +34,7 @@ MORE = dict.fromkeys(("everything", "most"), ("victoria-metrics", "prometheus-op
 
 
 class CannotRunError(Exception):
-    """A part or the environment cannot be had; the text says why."""
+    """A part or the environment cannot be made; the text gives the reason."""
 
 
 def run(row: Row, folder: Path) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def run(row: Row, folder: Path) -> dict[str, Any]:
 
 
 def commit() -> str:
-    """Return the checkout's commit; marked where files differ from it."""
+    """Return the checkout's commit, marked if files differ from it."""
     words = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     return subprocess.run(
         words, cwd=CHECKOUT, check=True, capture_output=True, text=True
@@ -114,8 +114,8 @@ def count(row: Row, variables: dict[str, str], folder: Path) -> dict[str, int]:
 def run_failed(row: Row, record: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Run the failed tests of the row's last run again, one at a time; return the new record.
 
-    Its ``again`` says how many of them passed then, on which commit; they count as passed. Raises
-    CannotRunError.
+    Its ``again`` is the number of tests that passed then, and ``again_commit`` the commit; they
+    count as passed. Raises CannotRunError.
     """
     reports = [report_of(row, number, folder) for number in range(len(KINDS[row.kind]))]
     texts = [each.read_text(encoding="utf-8") for each in reports if each.exists()]
@@ -133,7 +133,7 @@ def run_failed(row: Row, record: dict[str, Any], folder: Path) -> dict[str, Any]
 
 
 def report_of(row: Row, number: int, folder: Path) -> Path:
-    """Return the file of pytest's report of a step, in JUnit's form."""
+    """Return the file of pytest's report of a step, in JUnit's format."""
     return folder / f"{row.name.replace('/', '-')}-{number}.xml"
 
 
@@ -156,13 +156,13 @@ def failed(report: str) -> list[str]:
 
 
 def words(step: Step) -> tuple[str, ...]:
-    """Return the arguments of pytest."""
+    """Return the arguments for pytest."""
     at_a_time = ("--numprocesses", str(step.at_a_time), "--dist=worksteal")
     return ("-q", *step.paths, *(at_a_time if step.at_a_time else ()))
 
 
 def counts(report: str) -> Counter[str]:
-    """Count the tests of a report in JUnit's form; a test with several complaints counts once."""
+    """Count the tests of a report in JUnit's format; a test with several failures counts once."""
     return Counter(outcome for _case, outcome in outcomes(report))
 
 

@@ -1,9 +1,9 @@
 """The rows of the matrix: which versions are tested together, and with which tests.
 
 The versions are those of scripts/versions. Each pair of Prometheus and Python is in one row, and no
-row is there for another reason. Each pair of Prometheus and the API server, and of the API server
-and Python, is in a row whose tests talk to both. No more than two have to meet: Prometheus and the
-API server know nothing of each other. The oldest row has the oldest libraries, too.
+row has another purpose. Each pair of Prometheus and the API server, and of the API server and
+Python, is in a row whose tests use both. Triples need no rows, because Prometheus and the API
+server do not interact. The oldest row also has the oldest libraries.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).parent.parent.parent
 SEPARATOR = "/"
-UNKNOWN = "unknown"  # the version of a program that does not tell it
-ETCD = {"1.20": "3.4", "1.37": "3.5"}  # what that Kubernetes is released with
+UNKNOWN = "unknown"  # the version of a program that does not print it
+ETCD = {"1.20": "3.4", "1.37": "3.5"}  # the version with which Kubernetes is released
 OLD = ("rabbitmq@3.10", "redis-server")
 NEW = ("rabbitmq@4.3", "valkey-server@9.1")
 
-# What talks to Prometheus: it is started, reloaded, asked, stopped; promtool checks.
+# The tests that use Prometheus: it is started, reloaded, queried, stopped; promtool checks.
 PROMETHEUS = tuple(
     f"tests/{name}.py"
     for name in (
@@ -28,7 +28,7 @@ PROMETHEUS = tuple(
         *("process/test_promtool", "process/test_rules"),
     )
 )
-# What talks to the API server: the Lease, the pods' addresses, the leader's label; and the proxy.
+# The tests that use the API server: the Lease, the leader's label, and the proxy.
 KUBERNETES = tuple(
     f"tests/{name}.py"
     for name in (
@@ -46,14 +46,14 @@ KUBERNETES = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One run of pytest: its tests, and how many at a time (0: in the process itself)."""
+    """One run of pytest: its tests, and its number of workers (0: none)."""
 
     paths: tuple[str, ...]
     at_a_time: int = 0
 
 
-# In all rows of a kind the same tests run; VictoriaMetrics receives in those of the gate. Those of
-# tests/gate take as long as all the others together: they run in the newest row alone.
+# All rows of a kind run the same tests; VictoriaMetrics is the receiver in those of the gate. The
+# tests of tests/gate take as long as all others together, so they run only in the newest row.
 KINDS = {
     "everything": (
         Step(("tests/real", "tests/process"), 3),
@@ -79,12 +79,12 @@ class Row:
 
     @property
     def name(self) -> str:
-        """What the row is chosen by, `3.16/1.37/3.14`."""
+        """The name by which the row is chosen, such as `3.16/1.37/3.14`."""
         return SEPARATOR.join((self.prometheus, self.kubernetes, self.python))
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The parts that scripts/real-parts shall bring."""
+        """The parts that scripts/real-parts must get."""
         return (
             *(f"prometheus@{self.prometheus}", f"promtool@{self.prometheus}"),
             *(f"kube-apiserver@{self.kubernetes}", f"etcd@{ETCD[self.kubernetes]}"),
