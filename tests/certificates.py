@@ -1,4 +1,4 @@
-"""Certificates for tests: a CA and what it signs, by the openssl command."""
+"""Certificates for tests: a CA and certificates that it signs, by the openssl command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Pair:
 
     @property
     def paths(self) -> tuple[str, str]:
-        """Both, as clients want them."""
+        """Both paths, as clients expect them."""
         return str(self.certificate), str(self.key)
 
     @property
@@ -29,10 +29,10 @@ class Pair:
 
 
 class Authority:
-    """A CA of its own in a folder.
+    """A CA in a folder.
 
-    A bare one makes certificates as clusters and companies have them from many years ago: without
-    key usage and key identifiers, which Go accepts and ``VERIFY_X509_STRICT`` refuses.
+    A bare CA makes certificates like old ones of clusters and companies: without key usage and key
+    identifiers, which Go accepts and ``VERIFY_X509_STRICT`` refuses.
     """
 
     def __init__(self, folder: Path, name: str = "ca", *, is_bare: bool = False) -> None:
@@ -47,11 +47,11 @@ class Authority:
 
     @property
     def file(self) -> Path:
-        """The CA's certificate, for those who trust it."""
+        """The CA's certificate."""
         return self.own.certificate
 
     def issue(self, name: str, *, names: str = SERVER_NAMES, usage: str = "serverAuth") -> Pair:
-        """Return a new certificate with its key; another of the same name takes its place."""
+        """Return a new certificate with its key, which replaces one with the same name."""
         pair = self._pair(name)
         request = self._folder / f"{name}.csr"
         _openssl("req", *_new_key(pair.key), "-subj", f"/CN={name}", "-out", str(request))

@@ -1,4 +1,4 @@
-"""What holds for all tests: how long examples take, what is measured, and which run first."""
+"""Settings for all tests: the time limit of examples, coverage, and the order of files."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ import pytest
 from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
-# How long an example takes says more about the machine than about the code.
+# The time of an example depends more on the machine than on the code.
 settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any")
 
 HERE = Path(__file__).parent
-# Those that take longest or wait longest first, so that no worker is left alone with a long file;
-# the short ones fill the end. Between those that wait, spread evenly, run some that never do.
+# Files that take or wait longest run first, so that no worker ends alone with a long file; short
+# files fill the end. Between files that wait, spread evenly, run some that never do.
 FIRST = (("real", "simulation", "fuzz"), ("gate",), ("process",), ("web",), ("browser",))
-# Coverage makes them two to three times as slow. What only they reach, the report has as missed,
-# unless the variable MEASURE is "all".
+# Coverage makes these two to three times as slow. The report shows code that only they reach as
+# missed, unless the variable MEASURE is "all".
 UNMEASURED = () if os.environ.get("MEASURE") == "all" else ("simulation", "real", "fuzz")
 
 
@@ -41,9 +41,9 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Collect without coverage, with which it takes more than twice as long.
+    """Collect without coverage, which would make it more than twice as slow.
 
-    Of the program it measures what a module runs when it is imported, so all are imported before.
+    All modules are imported before, so that coverage measures the code that runs at their import.
     """
     if Coverage.current() is not None:
         for module in walk_packages([str(HERE.parent / "wrapper")], "wrapper."):
@@ -53,18 +53,18 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files in the order in which they are begun."""
+    """Sort the files into the order in which they start."""
     tests_in = Counter(item.path for item in items)
     items.sort(key=lambda item: (-tests_in[item.path], item.path))
     turns = turns_of(items)
     items.sort(key=lambda item: turns[group_of(item)])
     for item in items:
-        if folder_of(item) != "simulation":  # a worker takes whole files, and single histories
+        if folder_of(item) != "simulation":  # a worker gets complete files, or single histories
             item.add_marker(pytest.mark.xdist_group(group_of(item)))
 
 
 def turns_of(items: list[pytest.Item]) -> dict[str, tuple[int, float]]:
-    """Return each group's rank, and which part of its folder comes before it, from 0 to 1."""
+    """Return each group's rank, and its position in its folder, from 0 to 1."""
     groups: dict[str, dict[str, None]] = defaultdict(dict)  # by folder, in order
     for item in items:
         groups[folder_of(item)].setdefault(group_of(item))
@@ -78,17 +78,17 @@ def turns_of(items: list[pytest.Item]) -> dict[str, tuple[int, float]]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Run a test that coverage leaves out without it, its fixtures and programs too."""
+    """Run a test of an unmeasured folder without coverage, with its fixtures and programs."""
     with unmeasured() if folder_of(item) in UNMEASURED else nullcontext():
         return (yield)
 
 
 @contextmanager
 def unmeasured() -> Iterator[None]:
-    """Have coverage measure neither this process nor the programs that it starts.
+    """Stop coverage for this process and the programs that it starts.
 
-    In a worker pytest-cov starts two measurements, coverage itself a third: each that is stopped
-    lets the one below it go on.
+    In a worker, pytest-cov starts two measurements, and coverage itself a third: stopping one
+    resumes the one below it.
     """
     stopped = []
     while (measuring := Coverage.current()) is not None:
@@ -104,7 +104,7 @@ def unmeasured() -> Iterator[None]:
 
 
 def group_of(item: pytest.Item) -> str:
-    """Return the name of what one worker runs in one go: a file, or a history of a simulation."""
+    """Return the name of a unit of work for a worker: a file, or a history of a simulation."""
     return item.nodeid if folder_of(item) == "simulation" else "/".join(parts_of(item.path))
 
 
@@ -115,5 +115,5 @@ def folder_of(item: pytest.Item) -> str:
 
 @cache
 def parts_of(path: Path) -> tuple[str, ...]:
-    """Return a test file's path below tests/, by parts."""
+    """Return the parts of a test file's path below tests/."""
     return path.relative_to(HERE).parts

@@ -1,4 +1,4 @@
-"""A pipe that nobody reads, and that is full: whoever writes to it waits."""
+"""A pipe that is full and is not read: a program that writes to it waits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class FullPipe:
     """A named pipe."""
 
     def __init__(self, path: Path) -> None:
-        """Make it, and fill it."""
+        """Make the pipe, and fill it."""
         self.path = path
         os.mkfifo(path)
         self._end = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -23,7 +23,7 @@ class FullPipe:
         os.close(filling)
 
     def empty(self) -> str:
-        """Read what lies in it."""
+        """Read the content of the pipe."""
         found = b""
         with contextlib.suppress(BlockingIOError):
             while piece := os.read(self._end, 1 << 16):
@@ -31,14 +31,14 @@ class FullPipe:
         return found.decode()
 
     def __enter__(self) -> Self:
-        """Hand it out."""
+        """Return the pipe."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close it: nobody will read."""
+        """Close the reading end."""
         os.close(self._end)
 
 
 def into(pipe: FullPipe) -> tuple[str, ...]:
-    """Return the command that runs another one with this pipe as standard error."""
+    """Return a command that runs another one with this pipe as standard error."""
     return ("sh", "-c", 'exec "$@" 2>"$0"', str(pipe.path))

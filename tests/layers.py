@@ -1,8 +1,8 @@
-"""The layers of `wrapper/`: its folders; each imports only from itself and those that come earlier.
+"""The layers of `wrapper/`: its folders; each imports only from itself and from earlier ones.
 
 `scripts/check` runs this file. Every import counts, also one inside a function or under
-TYPE_CHECKING. A module whose docstring says that it is pure does no I/O, has no clock, starts
-nothing, and imports only what is pure too. What lies in no folder comes last.
+TYPE_CHECKING. A module whose docstring declares it pure does no I/O, has no clock, starts nothing,
+and imports only pure modules. Modules outside a folder come last.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-# Each may import from those before it; "" is wrapper/ itself. The web process knows no supervisor.
+# Each may import from earlier ones; "" is wrapper/ itself. The web process imports no supervisor.
 ORDER = (
     "model",
     "base",
@@ -32,7 +32,7 @@ ORDER = (
     "commands",
     "",
 )
-# Libraries that one module alone may import, so that another can take their place.
+# Libraries that only one module may import, so that they can be replaced.
 SOLE_IMPORTER = {
     "inotify_simple": "wrapper.configuration.file_events",
     "bcrypt": "wrapper.access.passwords",
@@ -77,14 +77,14 @@ def violations(sources: Mapping[str, str]) -> Iterator[str]:
 
 
 def is_pure(module: str, text: str) -> bool:
-    """Tell whether a module says that it is pure; what holds shapes or nothing is."""
+    """Return whether a module is pure; packages and wrapper.model are."""
     words = ast.get_docstring(ast.parse(text)) or ""
     is_package = (ROOT / module.replace(".", "/") / "__init__.py").exists()
     return is_package or module.startswith("wrapper.model.") or bool(PURE.search(words))
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Yield line and dotted name of each import."""
+    """Yield the line and the dotted name of each import."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
@@ -93,7 +93,7 @@ def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def place(name: str) -> int:
-    """Return the place in ORDER of a module of wrapper/, or of what is imported from it."""
+    """Return the position in ORDER of a module of wrapper/, or of a name imported from it."""
     parts = name.split(".")
     if parts[1:] in ([], ["__version__"]):
         return -1
@@ -102,7 +102,7 @@ def place(name: str) -> int:
 
 
 def module_of(path: Path) -> str:
-    """Return the dotted name of the module that a file is."""
+    """Return the dotted name of the module in a file."""
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def broken(file: Path) -> list[str]:
-    """Return the relative links of a document that lead nowhere."""
+    """Return the relative links of a document that lead to no file or heading."""
     links = re.findall(r"\]\((?!https?:)([^)]+)\)", _prose(file))
     return [link for link in links if not _leads_somewhere(file, link)]
 
@@ -25,6 +25,6 @@ def sections(file: Path) -> set[str]:
 
 
 def _prose(file: Path) -> str:
-    """Return a document without its examples: a comment there is no heading."""
+    """Return a document without its examples, whose comments are no headings."""
     text = file.read_text(encoding="utf-8")
     return re.sub(r"^( *)```.*?^\1```$", "", text, flags=re.DOTALL | re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Reading lines of a log, Prometheus' or ours: logfmt or JSON, of Prometheus 2 or 3."""
+"""A parser for log lines of this program, and of Prometheus 2 and 3, as logfmt or JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# As go-logfmt reads, strictly: a bare value has no space, no = and no quote in it.
+# As strict as go-logfmt: a bare value contains no space, no = and no quote.
 _FIELD = re.compile(r'([^\s="]+)=("(?:[^"\\]|\\.)*"|[^\s="]*)(?: |$)')
 _HEADS = {"time": ("time", "source"), "ts": ("ts", "caller")}
 _OURS = "elector"
@@ -16,10 +16,10 @@ _OURS = "elector"
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line: its ``text``, what all lines have, and the other ``fields``.
+    """A log line: its ``text``, the fields of all lines, and the other ``fields``.
 
     ``keys`` are all keys in their order; ``level`` is in lower case; ``component`` is "" for most
-    of Prometheus' lines.
+    lines of Prometheus.
     """
 
     text: str
@@ -37,12 +37,12 @@ class LogLine:
         return self.component == _OURS
 
     def has(self, *words: str) -> bool:
-        """Tell whether all these words stand in it."""
+        """Return whether the line contains all these words."""
         return all(word in self.text for word in words)
 
 
 def read_line(text: str) -> LogLine | None:
-    """Return a line's content, None for what is no line of a log (a traceback, say)."""
+    """Parse a line; return None for text that is no log line, such as a traceback."""
     fields = _json(text) if text.startswith("{") else _logfmt(text)
     times = [name for name in _HEADS if name in (fields or {})]
     if not fields or not times:
@@ -62,7 +62,7 @@ def read_line(text: str) -> LogLine | None:
 
 
 def read_log(text: str) -> Iterator[LogLine]:
-    """Yield the lines of a log; what is no line of it is left out."""
+    """Yield the lines of a log, without text that is no log line."""
     yield from filter(None, map(read_line, text.split("\n")))
 
 

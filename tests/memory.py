@@ -1,4 +1,4 @@
-"""What stays in memory until the garbage collector runs, as all in a cycle of references does."""
+"""Detects objects that stay in memory until the garbage collector runs, because of a cycle."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ import pytest
 
 
 class Traced(bytes):
-    """Bytes of which a test can ask whether they are still in memory."""
+    """Bytes whose release from memory a test can observe."""
 
     def trace(self) -> Callable[[], bool]:
-        """Return what tells whether these bytes are gone. Bytes take no weak reference."""
+        """Return a function that returns whether the bytes are freed.
+
+        Bytes do not support weak references, but the token does.
+        """
         self.token = _Token()
         token = weakref.ref(self.token)
         return lambda: token() is None
 
 
 class _Token:
-    """What the bytes alone hold."""
+    """An object that only the bytes refer to."""
 
 
 @contextmanager
 def collector_off() -> Iterator[None]:
-    """Have no garbage collector inside this context: a cycle stays."""
+    """Switch the garbage collector off inside this context, so that cycles stay."""
     gc.collect()
     gc.disable()
     try:
@@ -38,9 +41,9 @@ def collector_off() -> Iterator[None]:
 def stays(
     call: Callable[[], object], kind: type[Exception], settle: Callable[[], object] = int
 ) -> bool:
-    """Return whether the error of a call, or its cause, keeps the frames of the call in memory.
+    """Return whether a call's error, or its cause, keeps the frames of the call in memory.
 
-    ``settle`` is called after it, for what is freed only then.
+    ``settle`` is called afterwards, for objects that are freed only then.
     """
 
     def called(_token: _Token) -> None:

@@ -1,4 +1,4 @@
-"""A server that answers as Promgen does, and in every wrong way; it notes who asked for what."""
+"""A server that answers as Promgen does, or with errors, and that records its requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TARGETS, URLS, RULES = "/api/v1/targets", "/api/v1/urls", "/api/v1/rules"
 
 
 def group(*targets: str, shard: str = "promshard", **labels: str) -> dict[str, Any]:
-    """Return a target group as Promgen gives it."""
+    """Return a target group in Promgen's format."""
     own = {"__shard": shard, "service": "s", "project": "p", "farm": "f", "job": "node"}
     return {"labels": {**own, "__scheme__": "http", **labels}, "targets": list(targets)}
 
@@ -27,7 +27,7 @@ def targets(*groups: dict[str, Any]) -> bytes:
 
 
 def rendered(body: bytes) -> Any:
-    """Return what a body or a file of targets says; None if that is no JSON."""
+    """Return the content of a body or a file of targets, or None if it is no JSON."""
     with contextlib.suppress(ValueError):
         return json.loads(body)
     return None
@@ -47,7 +47,7 @@ groups:
 
 
 class Promgen(ThreadingHTTPServer):
-    """The server: ``bodies`` by path; ``act`` answers instead, where it is set."""
+    """The server: ``bodies`` by path; ``act``, if set, answers instead."""
 
     daemon_threads = True
 
@@ -65,23 +65,23 @@ class Promgen(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     def close(self) -> None:
-        """End it, and what it is still answering."""
+        """End the server and its answers in progress."""
         self.ends.set()
         self.shutdown()
         self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that have gone."""
+        """Ignore errors of clients that have disconnected."""
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers with the body of the path, which has an ETag, or as the server acts."""
+    """Answers with the body of the path and its ETag, or as ``act`` does."""
 
     protocol_version = "HTTP/1.1"
     server: Promgen
 
     def do_GET(self) -> None:
-        """Answer."""
+        """Record the request, and answer it."""
         self.close_connection = True
         self.server.requests.append((self.path, dict(self.headers)))
         if self.server.act is not None:
@@ -91,19 +91,19 @@ class _Handler(BaseHTTPRequestHandler):
             answer(self, self.server.bodies[self.path.removeprefix(self.server.url)])
 
     def do_POST(self) -> None:
-        """Answer likewise."""
+        """Answer as a GET request."""
         self.do_GET()
 
     def log_request(self, code: Any = "-", _size: Any = "-") -> None:
-        """Note the status."""
+        """Record the status."""
         self.server.statuses.append(int(code))
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def answer(to: Any, body: bytes, status: int = 200, **fields: str) -> None:
-    """Send a whole answer; 304 to who knows it already."""
+    """Send a complete answer, or 304 if the client's ETag matches."""
     etag = f'"{hashlib.sha256(body).hexdigest()}"'
     if to.headers.get("If-None-Match") == etag and status == 200:
         status, body = 304, b""
@@ -119,26 +119,26 @@ def head(to: Any, status: int, **fields: str) -> None:
     to.end_headers()
 
 
-# --- what goes wrong ---
+# --- wrong answers -----
 
 
 def with_status(status: int, body: bytes = b"<html>no</html>") -> Callable[[Any], None]:
-    """Return what answers with another status, and a body that looks good or not."""
+    """Return a function that answers with this status and body."""
     return lambda to: answer(to, body, status)
 
 
 def to_login(to: Any) -> None:
-    """Send the client to a login page."""
+    """Redirect the client to a login page."""
     head(to, 302, Location="/accounts/login/?next=/api/v1/targets", Content_Length="0")
 
 
 def to_slash(to: Any) -> None:
-    """Send the client to the same path with a slash at its end, as Django does."""
+    """Redirect the client to the same path with a slash at its end, as Django does."""
     head(to, 301, Location=f"{to.path}/", Content_Length="0")
 
 
 def half_of(body: bytes) -> Callable[[Any], None]:
-    """Return what breaks off in the middle of a body."""
+    """Return a function that closes the connection in the middle of a body."""
 
     def act(to: Any) -> None:
         head(to, 200, Content_Length=str(len(body)))
@@ -148,7 +148,7 @@ def half_of(body: bytes) -> Callable[[Any], None]:
 
 
 def half_of_chunks(body: bytes) -> Callable[[Any], None]:
-    """Return what breaks off before the last chunk."""
+    """Return a function that closes the connection before the last chunk."""
 
     def act(to: Any) -> None:
         head(to, 200, Transfer_Encoding="chunked")
@@ -158,7 +158,7 @@ def half_of_chunks(body: bytes) -> Callable[[Any], None]:
 
 
 def without_length(body: bytes) -> Callable[[Any], None]:
-    """Return what ends a body by closing the connection, as whoever is killed does too."""
+    """Return a function that ends a body by closing the connection, as a kill would."""
 
     def act(to: Any) -> None:
         head(to, 200)
@@ -168,7 +168,7 @@ def without_length(body: bytes) -> Callable[[Any], None]:
 
 
 def packed(body: bytes, keep: float = 1.0) -> Callable[[Any], None]:
-    """Return what answers with gzip, or with a part of it."""
+    """Return a function that answers with gzip, or with a part of it."""
 
     def act(to: Any) -> None:
         data = gzip.compress(body)
@@ -178,14 +178,14 @@ def packed(body: bytes, keep: float = 1.0) -> Callable[[Any], None]:
 
 
 def dripping(to: Any) -> None:
-    """Send a body byte by byte, for ever: no single wait is long."""
+    """Send a body byte by byte without end, so that no single wait is long."""
     head(to, 200, Content_Length="1000000")
     while not to.server.ends.wait(0.01):
         to.wfile.write(b" ")
 
 
 def endless(to: Any) -> None:
-    """Send a body without end, as fast as it is taken."""
+    """Send a body without end, as fast as it is read."""
     head(to, 200, Transfer_Encoding="chunked")
     while not to.server.ends.is_set():
         to.wfile.write(b"10000\r\n" + b" " * 65536 + b"\r\n")

@@ -1,4 +1,4 @@
-"""Remote-write requests by hand: bytes of protocol 1 and 2, made without the program's own code."""
+"""Remote-write requests of protocol 1 and 2, encoded without the program's own code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HEADERS = {
 
 
 def body(series: Iterable[Series], protocol: int = 1) -> bytes:
-    """Return a request's body, compressed, in this protocol."""
+    """Return a compressed request body in this protocol."""
     message = _message_1(series) if protocol == 1 else _message_2(series)
     return bytes(cramjam.snappy.compress_raw(message))
 
@@ -41,7 +41,7 @@ def post(url: str, series: Iterable[Series], protocol: int = 1) -> requests.Resp
 
 
 def series_of(body: bytes) -> Iterator[tuple[dict[str, str], list[Sample]]]:
-    """Yield labels and samples of the series in a body of protocol 1; metadata is left out."""
+    """Yield labels and samples of the series in a body of protocol 1, without metadata."""
     message = bytes(cramjam.snappy.decompress_raw(body))
     for series in _contents(message, 1):
         pairs = (list(_fields(label)) for label in _contents(series, 1))
@@ -78,12 +78,12 @@ def _samples(samples: Iterable[Sample]) -> bytes:
 
 
 def field(number: int, content: bytes) -> bytes:
-    """Return a field of bytes."""
+    """Return a field that contains bytes."""
     return varint(number << 3 | 2) + varint(len(content)) + content
 
 
 def varint(value: int) -> bytes:
-    """Return a number as protobuf writes it, a negative one in 64 bits."""
+    """Return a number in protobuf's encoding, a negative one in 64 bits."""
     value &= 2**64 - 1
     found = bytearray()
     while value > 127:
@@ -102,7 +102,7 @@ def _sample(fields: Mapping[int, bytes | int]) -> Sample:
 
 
 def _contents(message: bytes, number: int) -> Iterator[bytes]:
-    """Yield the bytes of each field of this number."""
+    """Yield the content of each field with this number."""
     for each, content in _fields(message):
         if each == number:
             assert isinstance(content, bytes), number
@@ -110,7 +110,7 @@ def _contents(message: bytes, number: int) -> Iterator[bytes]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """Yield number and content of each field: an int, or bytes."""
+    """Yield number and content of each field; the content is an int or bytes."""
     at = 0
     while at < len(message):
         tag, at = _read_varint(message, at)

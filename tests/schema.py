@@ -1,7 +1,7 @@
-"""The schema of Prometheus' configuration, by version: what tests/vectors/schema.yml holds.
+"""The schema of Prometheus' configuration, by version, from tests/vectors/schema.yml.
 
-A place is a text such as ``remote_write/[]/http_headers/*/values/[]``; the words that say what
-Prometheus does with a field are explained in scripts/schema.go, which measured them.
+A place is a text such as ``remote_write/[]/http_headers/*/values/[]``. The words for Prometheus'
+handling of a field are explained in scripts/schema.go, which measured them.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ RENDER = "run scripts/render-schema with it, and see which tables its new fields
 
 @cache
 def schema() -> Schema:
-    """Return what the file holds."""
+    """Return the content of the file."""
     return Schema(yaml.load(FILE.read_text("utf-8"), Loader=yaml.CSafeLoader))
 
 
 class Schema:
-    """Each place of the configuration, with a word for each of ``versions``."""
+    """The places of the configuration, with a word for each of ``versions``."""
 
     def __init__(self, document: Any) -> None:
         self.versions: tuple[str, ...] = tuple(document["versions"])
@@ -40,14 +40,14 @@ class Schema:
         }
 
     def of(self, version: str) -> set[str]:
-        """Return the places that a version knows."""
+        """Return the places that a version has."""
         return {place for place, words in self.since(version).items() if words[0] != UNKNOWN}
 
     def since(self, version: str) -> dict[str, tuple[str, ...]]:
-        """Return all places with their words in this version and in those after it.
+        """Return all places with their words in this version and in later ones.
 
-        Versions are compared by major and minor. A distribution may have built a version with
-        newer libraries, so that any of these words may be true of it.
+        Versions are compared by major and minor. A distribution may have built a version with newer
+        libraries, so that any of these words may apply to it.
         """
         kept = [each.split(".")[:2] for each in self.versions]
         wanted = version.split(".")[:2]

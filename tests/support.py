@@ -1,4 +1,4 @@
-"""Small things that all tests share: waits with a deadline, and free ports."""
+"""Helpers of all tests: waits with a deadline, and free ports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _marks: list[socket.socket] = []
 
 
 def refuse_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the system refuse every further thread, until the end of the test."""
+    """Make every start of a thread fail until the end of the test."""
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -33,12 +33,12 @@ def refuse_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 def wait_until(
     predicate: Callable[[], T], timeout_s: float, what: str, poll_s: float | None = None
 ) -> T:
-    """Call `predicate` until it answers something true, and return that.
+    """Call `predicate` until it returns a true value, and return that.
 
-    An OSError (a refused connection, say; those of requests are OSErrors too) counts as not yet.
-    Without `poll_s`, what takes longer than a second is asked for less often: most predicates send
-    a request, and the tests that run beside this one need the processors.
-    Raises AssertionError, naming `what` and the last answer, after `timeout_s` seconds.
+    An OSError, such as a refused connection, counts as false; the errors of requests are OSErrors.
+    Without `poll_s`, the calls become less frequent after a second: most predicates send a request,
+    and other tests need the processors.
+    After `timeout_s` seconds, raises AssertionError with `what` and the last answer.
     """
     deadline = time.monotonic() + timeout_s
     often_until = time.monotonic() + OFTEN_S
@@ -57,9 +57,9 @@ def wait_until(
 
 
 def least(measure: Callable[[], float], promised_s: float, tries: int = 5) -> float:
-    """Return how long something takes: measured again while it is more than was promised.
+    """Return the seconds that something takes; repeat while that is more than was promised.
 
-    A busy machine only ever adds to a time; what is really late is so each time.
+    A busy machine can only increase a time; what is really late is late each time.
     """
     taken_s = measure()
     for _ in range(tries - 1):
@@ -70,21 +70,20 @@ def least(measure: Callable[[], float], promised_s: float, tries: int = 5) -> fl
 
 
 def now() -> float:
-    """Return the seconds since boot, as the program has them."""
+    """Return the seconds since boot, by the program's clock."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def let_pass(seconds: float) -> None:
-    """Let a quiet time pass, where that is the claim: what happens in it is asked afterwards."""
+    """Wait for a time in which nothing may happen, which the test checks afterwards."""
     time.sleep(max(seconds, 0.0))
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on, never the same twice.
+    """Return a free loopback port, never the same twice.
 
-    It lies below the range that the kernel takes for outgoing connections, so that none of those
-    can have it before its user does, and in a block that is this process' own, so that no test
-    which runs beside can either.
+    It is below the kernel's range for outgoing connections, and in a block of this process, so that
+    neither a connection nor another test can use it first.
     """
     while True:
         if not _ours:
@@ -97,9 +96,9 @@ def free_port() -> int:
 
 
 def _free_block() -> list[int]:
-    """Take the ports of a block that no other test process on this machine has taken.
+    """Reserve a block of ports that no other test process on this machine has.
 
-    An abstract socket is the mark: nobody else can bind its name while this process lives.
+    An abstract socket reserves it: no other process can bind its name while this process lives.
     """
     while True:
         first = random.randrange(PORTS.start, PORTS.stop, BLOCK)
@@ -122,7 +121,7 @@ def _can_bind(probe: socket.socket, port: int) -> bool:
 
 
 def has_gone(connection: socket.socket) -> bool:
-    """Tell whether the other side, which sends nothing more now, has closed a connection."""
+    """Return whether the other side of a connection, which sends no more data, has closed it."""
     if not select.select([connection], [], [], 0)[0]:
         return False
     try:
@@ -132,7 +131,7 @@ def has_gone(connection: socket.socket) -> bool:
 
 
 def is_listening(port: int, host: str = "127.0.0.1") -> bool:
-    """Tell whether someone accepts connections on a port."""
+    """Return whether a server listens on a port."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex((host, port)) == 0
