@@ -26,7 +26,7 @@ CUTS = st.lists(st.integers(0, 300), max_size=3)
 GROWTH_BYTES = 40 << 20
 
 
-class Says:
+class FixedAnswer:
     """Answers every request with these bytes, and closes the connection."""
 
     def __init__(self) -> None:
@@ -42,15 +42,15 @@ class Says:
 
 
 @pytest.fixture(scope="module")
-def says() -> Says:
+def upstream_answer() -> FixedAnswer:
     """Return the answer of the upstream and receiver, which the tests set."""
-    return Says()
+    return FixedAnswer()
 
 
 @pytest.fixture(scope="module")
-def upstream(says: Says) -> Iterator[Persistent]:
+def upstream(upstream_answer: FixedAnswer) -> Iterator[Persistent]:
     """Run an upstream with that answer."""
-    with persistent(says) as server:
+    with persistent(upstream_answer) as server:
         yield server
 
 
@@ -110,56 +110,65 @@ def conversed(address: tuple[str, int], data: bytes, cuts: list[int]) -> bytes:
 
 @fuzzed(100, data=REQUESTS, cuts=CUTS)
 def test_the_web_process_answers_or_closes(
-    web: Web, says: Says, data: bytes, cuts: list[int]
+    web: Web, upstream_answer: FixedAnswer, data: bytes, cuts: list[int]
 ) -> None:
     """The web process answers any request with HTTP, or closes the connection."""
     note(repr(data)[:2000])
-    says.data = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    upstream_answer.data = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     answered = conversed(web.address, data, cuts)
     assert answered == b"" or answered.startswith(b"HTTP/1.1 "), answered
 
 
 @fuzzed(100, data=ANSWERS)
-def test_the_proxy_passes_on_or_answers_502(web: Web, says: Says, data: bytes) -> None:
+def test_the_proxy_passes_on_or_answers_502(
+    web: Web, upstream_answer: FixedAnswer, data: bytes
+) -> None:
     """The client gets an HTTP answer or a closed connection for any answer of the upstream."""
     note(repr(data)[:2000])
-    says.data = data
+    upstream_answer.data = data
     answered = conversed(web.address, GET, [])
     assert answered == b"" or answered.startswith(b"HTTP/1.1 "), answered
 
 
 @fuzzed(100, data=REQUESTS.map(lambda data: data.replace(b" / ", b" /gate/x ")), cuts=CUTS)
 def test_the_gate_answers_or_closes(
-    gate: RunningGate, says: Says, data: bytes, cuts: list[int]
+    gate: RunningGate, upstream_answer: FixedAnswer, data: bytes, cuts: list[int]
 ) -> None:
     """The gate answers any request with HTTP, or closes the connection."""
     note(repr(data)[:2000])
-    says.data = b"HTTP/1.1 204 No Content\r\n\r\n"
+    upstream_answer.data = b"HTTP/1.1 204 No Content\r\n\r\n"
     answered = conversed(("127.0.0.1", gate.port), data, cuts)
     assert answered == b"" or answered.startswith(b"HTTP/1.1 "), answered
 
 
 @fuzzed(100, data=ANSWERS)
-def test_the_gate_passes_back_or_answers_502(gate: RunningGate, says: Says, data: bytes) -> None:
+def test_the_gate_passes_back_or_answers_502(
+    gate: RunningGate, upstream_answer: FixedAnswer, data: bytes
+) -> None:
     """For any answer of the receiver, Prometheus gets a final answer."""
     note(repr(data)[:2000])
-    says.data = data
+    upstream_answer.data = data
     status = gate.post(b"a batch").status_code
     assert 200 <= status <= 999
 
 
 @fuzzed(20, body=BODIES, answer=ANSWERS, is_held=st.booleans(), is_second=st.booleans())
 def test_the_gate_accepts_any_batch(  # noqa: PLR0917 - a fixture each
-    gate: RunningGate, says: Says, body: bytes, answer: bytes, is_held: bool, is_second: bool
+    gate: RunningGate,
+    upstream_answer: FixedAnswer,
+    body: bytes,
+    answer: bytes,
+    is_held: bool,
+    is_second: bool,
 ) -> None:
     """Any batch is held or passed on, and later sent; afterwards the gate still works."""
     note(repr(body))
-    says.data = answer
+    upstream_answer.data = answer
     if is_held:
         gate.close()
     held = gate.post(body, V2 if is_second else V1)
     assert held.status_code == 204 or not is_held
-    says.data = b"HTTP/1.1 204 No Content\r\n\r\n"
+    upstream_answer.data = b"HTTP/1.1 204 No Content\r\n\r\n"
     if is_held:
         gate.open(*gate.newest.endpoints, for_s=36000.0)
         gate.await_endpoint(lambda each: each.held_batches == 0, "all is sent on")

@@ -105,7 +105,7 @@ def test_tasks(message: tuple[dict[str, Any], Any]) -> None:
     return None
 
 
-class Desk:
+class FailingDispatch:
     """A dispatch that always fails."""
 
     def begin(self, *_: object) -> int:
@@ -135,7 +135,7 @@ def test_no_message_ends_the_queue(given: list[tuple[tuple[Any, Any], bool]]) ->
             listening.end()
             raise BrokerUnreachable("over")
 
-    listening = TargetQueue(Played("amqp://h", "q"), "q", Desk(), reports.append)  # type: ignore[arg-type]
+    listening = TargetQueue(Played("amqp://h", "q"), "q", FailingDispatch(), reports.append)  # type: ignore[arg-type]
     listening.run()
     assert len(settled) + len(listening._held) + len(listening._pending) == len(given)
 

@@ -203,7 +203,7 @@ def test_answers_of_an_api_server(server: Server, kubeconfig: str, seed: int) ->
     except (LeaseUnavailable, LeaseConflict) as error:
         check(error)
     for asked in (lease, pod):
-        asked._cluster._discard()  # what is kept for the next request
+        asked._cluster._discard()  # connections that are kept for the next request
 
 
 @fuzzed(60, seed=seeds)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import promgen
-from tests.process.feeding import ONE, Kept
+from tests.process.feeding import ONE, FeedSetup
 from tests.process.stand_in import LIMIT_S, StandIn, running
 from tests.promgen import RULES, TARGETS, URLS, Promgen
 from wrapper.election.kubernetes_lease import KubernetesLease
@@ -71,11 +71,11 @@ def lease(server: StandIn, lease_at: Callable[..., KubernetesLease]) -> Kubernet
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Iterator[Kept]:
+def feed_setup(tmp_path: Path) -> Iterator[FeedSetup]:
     """Return a folder, and a server with valid answers."""
     server = Promgen()
     server.bodies = {TARGETS: ONE, URLS: ONE, RULES: promgen.rules()}
-    given = Kept(server, tmp_path)
+    given = FeedSetup(server, tmp_path)
     given.ready.set()
     yield given
     for keeper in given.keepers:

@@ -43,7 +43,7 @@ class Reloads:
 
 
 @dataclass
-class Kept:
+class FeedSetup:
     """A folder with files of feeds, their server, and the keepers that fetch them."""
 
     server: Promgen
@@ -92,7 +92,7 @@ def running(keeper: FeedKeeper) -> FeedKeeper:
     return keeper
 
 
-def done_by(keeper: FeedKeeper) -> str:
+def fetch_now(keeper: FeedKeeper) -> str:
     """Request a fetch, and return the problem that is reported for it."""
     told = list[str]()
     keeper.ask(None, told.append)

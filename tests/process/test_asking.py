@@ -146,7 +146,7 @@ def test_tls_and_password_of_the_file_are_used(
 
 
 def test_certificates_without_key_usage_are_accepted(tmp_path: Path, api: Make) -> None:
-    """Certificates that Prometheus accepts are accepted, whatever Python's default is."""
+    """Certificates that Prometheus accepts are accepted, for any default of Python."""
     old = Authority(tmp_path / "old", is_bare=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*old.issue("server").paths)
@@ -240,7 +240,7 @@ def test_a_web_page_does_not_confirm_a_reload(api: Make, plain: Server) -> None:
 
 
 def test_a_connection_is_reused(api: Make, plain: Server) -> None:
-    """Consecutive requests to a server use one connection, whatever their paths are."""
+    """Consecutive requests to a server use one connection, for any paths."""
     asking = api()
     for path in ("/", "/elsewhere", "/x"):
         assert asking.ask("POST", f"{plain.url}{path}", LIMIT_S).detail.startswith(f"POST {path}")

@@ -74,14 +74,14 @@ def test_a_server_error_is_not_retried(
     assert len(server.seen) == 1
 
 
-def drip_head(request: Request) -> None:
+def send_header_slowly(request: Request) -> None:
     """Send a header that never ends."""
     request.wfile.write(b"HTTP/1.1 200 OK\r\n")
     while not request.server.is_over.wait(0.05):
         request.wfile.write(b"X-Drip: x\r\n")
 
 
-def drip_body(request: Request) -> None:
+def send_body_slowly(request: Request) -> None:
     """Send a body one byte at a time."""
     request.send_response(200)
     request.send_header("Content-Length", "100000")
@@ -95,7 +95,7 @@ def never_answer(request: Request) -> None:
     request.wait()
 
 
-@pytest.mark.parametrize("play", [drip_head, drip_body, never_answer])
+@pytest.mark.parametrize("play", [send_header_slowly, send_body_slowly, never_answer])
 def test_a_request_ends_at_its_time_limit(
     server: StandIn, lease: KubernetesLease, play: Play
 ) -> None:
@@ -127,7 +127,7 @@ def test_a_closed_connection_is_reported(server: StandIn, lease: KubernetesLease
 
 
 def test_a_refused_connection_is_reported(lease_at: Callable[..., KubernetesLease]) -> None:
-    """If the connection is refused, the error says so, and is the same each time."""
+    """If the connection is refused, the error gives that reason, and is the same each time."""
     url = f"http://127.0.0.1:{free_port()}"
     refused = lease_at(url)
     problems = {str(problem_of(refused.read)[0]) for _ in range(3)}

@@ -78,7 +78,7 @@ class SlowLock(WatchedLock):
         return ObservedLease(record, f"{version}1")
 
 
-class LeftLock(SlowLock):
+class ReleasedLock(SlowLock):
     """A lease that its last holder, with a different clock, has released."""
 
     def __init__(self, marks: dict[str, int]) -> None:
@@ -169,7 +169,7 @@ def test_a_mark_far_in_the_future_is_removed() -> None:
     Otherwise it would count as valid once its time is near.
     """
     past, far = round(clock.wall() * 1000), round(clock.wall() * 1000) + 3_600_000
-    lock = LeftLock({"past": past, "far": far})
+    lock = ReleasedLock({"past": past, "far": far})
     with running(lock, in_thread):
         assert lock.marks.get(timeout=LIMIT_S) == {"past": past}
 

@@ -319,7 +319,7 @@ def test_a_read_also_detects_a_removed_file(path: Path, harm: Callable[[Path], N
         lease.read()
 
 
-def test_a_file_that_comes_back_needs_no_restart(path: Path) -> None:
+def test_a_file_that_is_moved_back_needs_no_restart(path: Path) -> None:
     """If the same file is moved away and back, the replica can use it again."""
     lease = FileLease(path, "mine")
     path.rename(path.with_suffix(".away"))
@@ -372,7 +372,7 @@ THEIR_TERMS = LeaseTerms("them", "theirs", 15.0, 10.0, 2.0, 13.95)
     ],
 )
 def test_a_standby_waits_for_the_holder_of_a_replaced_file(path: Path, found: LeaseRecord) -> None:
-    """A standby waits for the old file's lease to expire, whatever the new file contains.
+    """A standby waits for the old file's lease to expire, for any content of the new file.
 
     The new file's lock is free, but the old file's may be held.
     """

@@ -127,7 +127,9 @@ def test_a_new_leader_sends_held_batches_in_order(
 
     The first batch is cut at the mark; the others are sent unchanged.
     """
-    gate.order(Endpoint("x", receiver.url, batch_deadline_s=30.0))  # so all came at the mark's time
+    gate.order(
+        Endpoint("x", receiver.url, batch_deadline_s=30.0)
+    )  # so that all are held at the mark
     start = wall_ms() - 10_000
     bodies = [batch(start + 1000 * number, start + 1000 * number + 500) for number in range(5)]
     of_tenant = {**V1, "X-Scope-OrgID": "a"}

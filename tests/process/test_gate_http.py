@@ -1,4 +1,4 @@
-"""The gate's HTTP server: it refuses ambiguous requests, and slow clients delay nobody."""
+"""The gate's HTTP server: it refuses ambiguous requests, and slow clients do not delay others."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_a_receiver_without_a_final_answer_is_an_error(
 
 
 def test_slow_clients_do_not_delay_others(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """1,000 clients that send nothing, or a part, delay nobody, and their sockets are freed."""
+    """1,000 clients that send nothing, or a part, do not delay others; their sockets are freed."""
     process = psutil.Process(gate.process.pid)
     before = process.num_fds()
     begun = [b"", b"POST /gate/x HT", POST + b"Content-Length: 60000000\r\n\r\nabc",

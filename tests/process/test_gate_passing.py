@@ -20,7 +20,7 @@ from tests.support import let_pass, now, wait_until
 from wrapper.gate.decisions import ABORT_MARGIN_S
 from wrapper.model.gate import Endpoint
 
-BATCH = bytes(range(256)) * 40  # not even snappy: the gate passes on what it cannot read
+BATCH = bytes(range(256)) * 40  # no snappy: the gate passes on bodies that it cannot read
 
 
 @pytest.fixture

@@ -281,7 +281,7 @@ def test_a_later_mount_is_found_by_the_rehash(
     watched.await_value({"a": 2}, SOON_S)
 
 
-# --- changes that are under way -------------------------------------------------------------------
+# --- unfinished changes ---------------------------------------------------------------------------
 
 
 def test_incomplete_writes_are_not_reported(watched: Watched) -> None:

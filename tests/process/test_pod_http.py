@@ -200,7 +200,7 @@ def test_a_changed_token_is_used(server: StandIn, pod: Pod, tmp_path: Path) -> N
 # --- the thread that sends the requests ---
 
 
-class Scripted:
+class FakePod:
     """A pod that accepts or refuses the label as the test sets, and records the orders."""
 
     def __init__(self, *outcomes: LeaseUnavailable | None) -> None:
@@ -215,7 +215,7 @@ class Scripted:
             raise outcome
 
 
-def obey(pod: Scripted, orders: list[bool]) -> list[PodLabelAnswered]:
+def run_orders(pod: FakePod, orders: list[bool]) -> list[PodLabelAnswered]:
     """Send these orders to an updater, and return its answers."""
     answers: list[PodLabelAnswered] = []
     labeller = PodLabelUpdater(pod, "role=leader", answers.append)
@@ -228,8 +228,8 @@ def obey(pod: Scripted, orders: list[bool]) -> list[PodLabelAnswered]:
 
 def test_each_order_is_answered() -> None:
     """Each order is answered in turn; a failure with its reason and Retry-After."""
-    pod = Scripted(None, LeaseUnavailable("too much to do", "throttled", 3.0), None)
-    answers = obey(pod, [False, True, False])
+    pod = FakePod(None, LeaseUnavailable("too much to do", "throttled", 3.0), None)
+    answers = run_orders(pod, [False, True, False])
     assert answers == [
         PodLabelAnswered(),
         PodLabelAnswered("too much to do", 3.0),
@@ -242,8 +242,8 @@ def test_each_problem_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """A problem is logged when it is new, and a change of the label when it is made."""
     caplog.set_level(logging.INFO, "wrapper.election.pod_label_updater")
     may_not, away = LeaseUnavailable("may not"), LeaseUnavailable("away")
-    pod = Scripted(None, may_not, may_not, away, None, None)
-    obey(pod, [False, True, True, True, True, True])
+    pod = FakePod(None, may_not, may_not, away, None, None)
+    run_orders(pod, [False, True, True, True, True, True])
     said = [(line.levelname, vars(line).get("reason")) for line in caplog.records]
     assert said == [("INFO", None), ("WARNING", "may not"), ("WARNING", "away"), ("INFO", None)]
     assert caplog.records[0].msg != caplog.records[-1].msg, "off, and on"

@@ -134,7 +134,7 @@ print(process.send_signal(child, signal.SIGTERM))
 
 
 def test_a_signal_that_is_not_permitted_is_reported() -> None:
-    """If the child has another user, and the program no right to signal it, the error says so."""
+    """If a signal to the child is not permitted, the error says so and gives a fix."""
     ended = subprocess.run(
         [sys.executable, "-c", ANOTHER_USER], stdout=subprocess.PIPE, text=True, check=True
     )
@@ -262,7 +262,7 @@ def test_a_kernel_that_denies_the_death_signal_is_an_obstacle() -> None:
     assert "denies the parent-death signal (Operation not permitted)" in why
 
 
-def test_a_process_that_has_gone_is_an_obstacle() -> None:
+def test_an_ended_process_cannot_be_fenced() -> None:
     """A process that has ended cannot be checked, and so not fenced."""
     with subprocess.Popen(["true"]) as gone:
         gone.wait()
@@ -270,7 +270,7 @@ def test_a_process_that_has_gone_is_an_obstacle() -> None:
         assert "cannot be read" in process.why_kill_is_insufficient(gone.pid, 1)
 
 
-def test_a_process_that_has_gone_is_not_measured() -> None:
+def test_an_ended_process_is_not_measured() -> None:
     """The usage of a process that has ended is not reported; its exit is reported elsewhere."""
 
     class Once(threading.Event):

@@ -16,7 +16,7 @@ from wrapper.startup.prometheus_version import PrometheusVersion
 
 
 @pytest.fixture
-def told() -> str:
+def expected_version() -> str:
     """Return the version that this Prometheus prints; "" if it was built without one."""
     said = subprocess.check_output([program("prometheus"), "--version"], text=True)
     return said.split("(")[0].removeprefix("prometheus, version").strip()
@@ -24,14 +24,14 @@ def told() -> str:
 
 @pytest.mark.parametrize("before", [(), ("env", "A=b"), ("tini", "--")])
 def test_version_of_prometheus_is_found(
-    told: str, before: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    expected_version: str, before: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The version is found, also if another command precedes Prometheus."""
     monkeypatch.setattr(prometheus_version, "LIMIT_S", 60.0)  # on a busy machine it takes long
     version = PrometheusVersion((*before, program("prometheus"), "--config.file=prometheus.yml"))
     version.ask()
-    assert version.answer() == told
-    assert version.answer() == told, "asked once, it is known"
+    assert version.answer() == expected_version
+    assert version.answer() == expected_version, "asked once, it is known"
 
 
 def test_forget_ends_the_started_program() -> None:

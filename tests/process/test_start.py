@@ -92,7 +92,7 @@ AUTO_RELOAD = ("--config.auto-reload", "--enable-feature=auto-reload-config")
 def test_automatic_reloads_of_prometheus_are_refused(
     folder: Path, flag: str, words: tuple[str, ...], *, is_refused: bool
 ) -> None:
-    """Prometheus may not reload by itself if its file is rendered, or if rules are fetched.
+    """Prometheus' automatic reloads are refused if its file is rendered, or rules are fetched.
 
     The verdict on rules is that of their reload.
     """
@@ -368,7 +368,7 @@ def test_an_ignored_sigchld_does_not_change_the_status(
 def test_prometheus_gets_the_output_as_a_flag(
     folder: Path, name: str, output: list[str], arguments: str
 ) -> None:
-    """Prometheus is started with --config.file, whatever its default is; a script is not.
+    """Prometheus is started with --config.file, for any default; a script is not.
 
     Debian's default is /etc/prometheus/prometheus.yml.
     """
@@ -507,7 +507,7 @@ REFUSED = "user 65534 cannot enter the folders above {}/in; name another folder"
 def test_an_inaccessible_folder_is_reported(
     tmp_path: Path, words: tuple[str, ...], said: str
 ) -> None:
-    """A folder that the user may not enter is reported as such, not as missing."""
+    """A folder that the user cannot enter is reported as such, not as missing."""
     (tmp_path / "in").mkdir()
     tmp_path.chmod(0o700)
     given = [each.format(tmp_path) for each in words]

@@ -19,11 +19,11 @@ from wrapper.targets.target_queue import GIVE_BACK_FIRST_S, GIVE_BACK_MOST_S, Ta
 
 
 @dataclass
-class Sent:
+class FakeMessage:
     """A message, and a record of its acknowledgement."""
 
     headers: dict[str, Any]
-    became: list[str] = field(default_factory=list)
+    outcomes: list[str] = field(default_factory=list)
 
     def body(self) -> Any:
         """Return a body in Celery's format."""
@@ -31,11 +31,11 @@ class Sent:
 
     def acknowledge(self) -> None:
         """Record the acknowledgement."""
-        self.became.append("acknowledged")
+        self.outcomes.append("acknowledged")
 
     def give_back(self) -> None:
         """Record that the message was given back."""
-        self.became.append("given back")
+        self.outcomes.append("given back")
 
 
 class Broken:
@@ -57,10 +57,10 @@ def test_a_task_with_an_unexpected_error_is_dropped(caplog: pytest.LogCaptureFix
 
     The log has only the type of the error.
     """
-    message: Any = Sent({"task": "promgen.tasks.write_config"})
+    message: Any = FakeMessage({"task": "promgen.tasks.write_config"})
     with caplog.at_level(logging.WARNING):
         queue_of(Broken())._take(message)
-    assert message.became == ["acknowledged"]
+    assert message.outcomes == ["acknowledged"]
     assert "(OSError)" in caplog.text
     assert "hunter2" not in caplog.text
 
@@ -79,18 +79,18 @@ def test_a_task_without_a_thread_is_given_back(
 
     at = [100.0]
     monkeypatch.setattr("wrapper.base.clock.now", lambda: at[0])
-    message: Any = Sent({"task": "promgen.tasks.write_config"})
+    message: Any = FakeMessage({"task": "promgen.tasks.write_config"})
     given = queue_of(Refused())
     with caplog.at_level(logging.WARNING):
         given._take(message)
-    assert message.became == []
+    assert message.outcomes == []
     assert given._state.messages == {"given_back": 1}
     (record,) = caplog.records
     assert "given back" in record.getMessage()
     assert vars(record)["reason"] == "no thread can be started; raise the limit"
     at[0] += GIVE_BACK_FIRST_S
     given._tick()
-    assert message.became == ["given back"]
+    assert message.outcomes == ["given back"]
 
 
 class Done:
@@ -119,12 +119,12 @@ def test_a_queue_unknown_to_promgen_is_reported_once(caplog: pytest.LogCaptureFi
         assert told() == (0, False, 0), "what was before it listened"
         found |= {"/t.json": 7, "/r.yml": 6, "/new.yml": 1}
         assert told() == (2, False, 0)
-        message: Any = Sent({"task": "promgen.tasks.write_config"})
+        message: Any = FakeMessage({"task": "promgen.tasks.write_config"})
         given._take(message)
         assert told() == (0, False, 0)
         found |= {"/t.json": 10}
         assert told() == told() == (3, True, 1)
-        given._take(Sent({"task": "somebody.elses"}))  # type: ignore[arg-type]
+        given._take(FakeMessage({"task": "somebody.elses"}))  # type: ignore[arg-type]
         assert told() == (3, True, 1), "what comes round again tells nothing"
         given._take(message)
         given._take(message)
@@ -139,9 +139,9 @@ def test_a_queue_unknown_to_promgen_is_reported_once(caplog: pytest.LogCaptureFi
 @pytest.mark.parametrize("task", [[], {}, 3, None])
 def test_a_message_without_a_task_name_is_held(task: Any) -> None:
     """A message whose header names no task is held, and nothing is started."""
-    message: Any = Sent({"task": task})
+    message: Any = FakeMessage({"task": task})
     queue_of(Broken())._take(message)
-    assert message.became == []
+    assert message.outcomes == []
 
 
 def test_too_many_held_messages_are_reported(
@@ -150,7 +150,7 @@ def test_too_many_held_messages_are_reported(
     """If the limit of held messages is reached, a warning suggests how to remove them, once."""
     monkeypatch.setattr(target_queue, "MOST_UNACKNOWLEDGED", 3)
     given = queue_of(Broken())
-    messages: list[Any] = [Sent({"task": "promgen.tasks.process_alert"}) for _ in range(5)]
+    messages: list[Any] = [FakeMessage({"task": "promgen.tasks.process_alert"}) for _ in range(5)]
     with caplog.at_level(logging.WARNING):
         for message in messages[:2]:
             given._take(message)
@@ -164,12 +164,12 @@ def test_a_held_message_is_given_back_once(monkeypatch: pytest.MonkeyPatch) -> N
     """A held message is given back after 30 s, and only once."""
     at = [100.0]
     monkeypatch.setattr("wrapper.base.clock.now", lambda: at[0])
-    given, message = queue_of(Broken()), Sent({"task": "promgen.tasks.process_alert"})
+    given, message = queue_of(Broken()), FakeMessage({"task": "promgen.tasks.process_alert"})
     given._take(message)  # type: ignore[arg-type]
-    for later, became in ((29.9, []), (30.0, ["given back"]), (60.0, ["given back"])):
+    for later, outcomes in ((29.9, []), (30.0, ["given back"]), (60.0, ["given back"])):
         at[0] = 100.0 + later
         given._tick()
-        assert message.became == became
+        assert message.outcomes == outcomes
 
 
 def test_the_pause_grows_with_each_failure() -> None:

@@ -1,4 +1,4 @@
-"""Standard error is a full pipe that nobody reads: processes go on, and count dropped lines.
+"""Standard error is a full pipe without a reader: processes continue, and count dropped lines.
 
 The supervisor's part is in tests/real/test_one_machine.py.
 """

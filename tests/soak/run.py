@@ -127,7 +127,7 @@ class Soak:
             self.record.violated(Violation("all is well again", group.name, now(), text))
 
     def _end(self, stage: Stage, group: Group) -> None:
-        """Stop all members of a group; check that each exits in order and leaves no files."""
+        """Stop a group's members; check their exit statuses, and that they leave no files."""
         stage.judges[group.name].close()
         stage.keepers[group.name].stop_all()
         for member in group.members:

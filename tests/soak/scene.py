@@ -130,7 +130,7 @@ Act = Callable[[Scene], Fault]
 
 @contextmanager
 def undone(undo: Callable[[], object]) -> Iterator[None]:
-    """Call ``undo`` at the end of the context, whatever happens."""
+    """Call ``undo`` at the end of the context, also after an error."""
     try:
         yield
     finally:

@@ -92,7 +92,7 @@ def replicas(web: Web, others: tuple[Upstream, Upstream]) -> list[dict[str, Any]
     return wait_until(told, 20, "they are asked")[1:]
 
 
-# --- what it shows --------------------------------------------------------------------------------
+# --- the content ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_the_path_without_a_slash_is_redirected(web: Web) -> None:
     """The path without its slash is redirected, so that relative links work."""
     answer = web.get("/_elector", allow_redirects=False)
     assert answer.status_code == 308
-    assert answer.headers["Location"] == "_elector/"  # whatever host, scheme or prefix was asked
+    assert answer.headers["Location"] == "_elector/"  # for any host, scheme and prefix
     assert web.get("/_elector").url.endswith("/_elector/")
 
 

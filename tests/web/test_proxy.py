@@ -38,7 +38,7 @@ def test_request_and_answer_pass(web: Web, upstream: Upstream) -> None:
     assert upstream.request_line == "GET /api/v1/query?query=up HTTP/1.1"
 
 
-# --- where a request goes ------------------------------------------------------------------------
+# --- the target of a request ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -360,7 +360,7 @@ def _echo(call: Call) -> None:
 # --- slow clients ----------------------------------------------------------------------------
 
 
-def test_many_silent_clients_delay_nobody() -> None:
+def test_many_silent_clients_do_not_delay_others() -> None:
     """500 clients that send nothing, half a header or half a body do not delay the next.
 
     The next request has a shorter timeout than any after which a slow client is disconnected.

@@ -70,7 +70,7 @@ CASES = st.builds(
 )
 
 
-class Told:
+class Recorder:
     """Answers as the case defines, and records the request."""
 
     def __init__(self, case: Case) -> None:
@@ -173,7 +173,7 @@ def test_direct_and_proxied_are_equal(shared_web: Web, upstream: Persistent, cas
     They are compared by status, target, end-to-end fields and body.
     """
     shared_web.tell(leading(upstream.url))
-    direct, proxied = Told(case), Told(case)
+    direct, proxied = Recorder(case), Recorder(case)
     upstream.answer = direct
     answer = asked(upstream.url, case)
     upstream.answer = proxied
@@ -183,6 +183,6 @@ def test_direct_and_proxied_are_equal(shared_web: Web, upstream: Persistent, cas
     assert crossing(proxied) == crossing(direct)
 
 
-def crossing(told: Told) -> list[tuple[str, str]]:
+def crossing(recorder: Recorder) -> list[tuple[str, str]]:
     """Return the fields of a request that must arrive unchanged."""
-    return sorted(pair for pair in fields_of(told.head) if pair[0] not in ADDED)
+    return sorted(pair for pair in fields_of(recorder.head) if pair[0] not in ADDED)

@@ -47,7 +47,7 @@ def running(upstream: Persistent, descriptors: str) -> Iterator[Web]:
         assert "Traceback" not in said, said
 
 
-def dawdling(web: Web, stack: contextlib.ExitStack, begun: bytes) -> None:
+def connect_slow_client(web: Web, stack: contextlib.ExitStack, begun: bytes) -> None:
     """Connect a client that sends this, and then neither sends nor reads."""
     client = stack.enter_context(socket.socket())
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -71,7 +71,7 @@ def test_clients_that_send_slowly_do_not_block_others(upstream: Persistent) -> N
         assert is_answering(web)
         descriptors, memory = process.num_fds(), process.memory_info().rss
         for number in range(CLIENTS):
-            dawdling(web, stack, list(BEGUN.values())[number % len(BEGUN)])
+            connect_slow_client(web, stack, list(BEGUN.values())[number % len(BEGUN)])
         wait_until(lambda: process.num_fds() > CLIENTS, 20, "all are connected")
         assert is_answering(web)
         assert process.memory_info().rss - memory < 160 << 20
@@ -87,7 +87,7 @@ def test_clients_that_do_not_read_do_not_block_others(upstream: Persistent) -> N
         assert is_answering(web)
         descriptors, memory = process.num_fds(), process.memory_info().rss
         for _ in range(CLIENTS):
-            dawdling(web, stack, GET.replace(b"/ ", b"/large ", 1) + b"\r\n")
+            connect_slow_client(web, stack, GET.replace(b"/ ", b"/large ", 1) + b"\r\n")
         assert is_answering(web)
         assert process.memory_info().rss - memory < 160 << 20
         stack.close()
@@ -99,14 +99,14 @@ def test_slow_clients_are_disconnected_for_others(upstream: Persistent) -> None:
     with running(upstream, "256:256") as web, contextlib.ExitStack() as stack:
         for number in range(CLIENTS):
             begun = [b"", GET.replace(b"/ ", b"/large ", 1) + b"\r\n"][number % 2]
-            dawdling(web, stack, begun)
+            connect_slow_client(web, stack, begun)
         assert is_answering(web)
 
 
 def test_pipelined_requests_do_not_block_others(upstream: Persistent) -> None:
     """A client that pipelines 1,000 requests does not delay another client's request."""
     with running(upstream, "4096:4096") as web, contextlib.ExitStack() as stack:
-        dawdling(web, stack, b"GET /_elector/metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 1000)
+        connect_slow_client(web, stack, b"GET /_elector/metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 1000)
         process = psutil.Process(web.process.pid)
         before = sum(process.cpu_times()[:2])
         assert web.get("/_elector/healthz").ok

@@ -20,7 +20,7 @@ PATH = "/_elector/step-down"
 
 
 @pytest.fixture
-def told() -> Iterator[list[int]]:
+def sent_signals() -> Iterator[list[int]]:
     """Record the signals that the test's process gets as the supervisor."""
     signals: list[int] = []
     before = signal.signal(signal.SIGUSR1, lambda number, _frame: signals.append(number))
@@ -52,17 +52,19 @@ def ask(web: Web, body: Any = None, **arguments: Any) -> tuple[int, dict[str, An
     return answer.status_code, answer.json()
 
 
-def test_a_step_down_sends_one_signal(protected: Web, told: list[int], pause_file: Path) -> None:
+def test_a_step_down_sends_one_signal(
+    protected: Web, sent_signals: list[int], pause_file: Path
+) -> None:
     """A step-down writes the pause to the file, and then sends one signal to the supervisor."""
     assert ask(protected, {"for_s": 600}) == (200, {"status": "success"})
-    wait_until(lambda: told, 20, "the signal")
-    assert told == [signal.SIGUSR1]
+    wait_until(lambda: sent_signals, 20, "the signal")
+    assert sent_signals == [signal.SIGUSR1]
     read = step_down_pause.read(pause_file)
     assert read is not None
     assert read.until_time
 
 
-def test_a_missing_or_large_body_is_refused(protected: Web, told: list[int]) -> None:
+def test_a_missing_or_large_body_is_refused(protected: Web, sent_signals: list[int]) -> None:
     """A body that does not arrive gets a 408, and one that is too large a 413."""
     head = f"POST {PATH} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json"
     head += (
@@ -70,88 +72,90 @@ def test_a_missing_or_large_body_is_refused(protected: Web, told: list[int]) -> 
     )
     assert protected.raw(f"{head}5\r\n\r\n".encode()).startswith(b"HTTP/1.1 408 ")
     assert protected.raw(f"{head}9999999\r\n\r\n".encode()).startswith(b"HTTP/1.1 413 ")
-    assert told == []
+    assert sent_signals == []
 
 
 def test_without_a_time_there_is_no_pause(
-    protected: Web, told: list[int], pause_file: Path
+    protected: Web, sent_signals: list[int], pause_file: Path
 ) -> None:
     """A step-down without for_s writes no pause."""
     assert ask(protected, {})[0] == 200
-    wait_until(lambda: told, 20, "the signal")
+    wait_until(lambda: sent_signals, 20, "the signal")
     assert not pause_file.exists()
 
 
 @pytest.mark.parametrize(
     "body", [[1], {"for_s": -1}, {"for_s": 1e9}, {"for_s": True}, {"for_s": "1m"}, {"force": "yes"}]
 )
-def test_an_invalid_body_is_refused(protected: Web, told: list[int], body: Any) -> None:
+def test_an_invalid_body_is_refused(protected: Web, sent_signals: list[int], body: Any) -> None:
     """An invalid body gets a 400, and no signal is sent."""
     assert ask(protected, body)[0] == 400
-    assert not told
+    assert not sent_signals
 
 
-def test_json_that_is_nested_too_deeply_is_refused(protected: Web, told: list[int]) -> None:
+def test_json_that_is_nested_too_deeply_is_refused(protected: Web, sent_signals: list[int]) -> None:
     """Deeply nested JSON gets a 400, and no signal is sent."""
     is_json = {"Content-Type": "application/json"}
     assert ask(protected, json=None, data="[" * 60_000, headers=is_json)[0] == 400
-    assert not told
+    assert not sent_signals
 
 
-def test_another_sites_form_is_refused(protected: Web, told: list[int]) -> None:
+def test_another_sites_form_is_refused(protected: Web, sent_signals: list[int]) -> None:
     """A form of another site is refused, because its content type is not JSON."""
     assert ask(protected, json=None, data={"force": "true"})[0] == 400
     assert ask(protected, json=None, data='{"force": true}')[0] == 400
-    assert not told
+    assert not sent_signals
 
 
 def test_a_step_down_without_a_successor_needs_force(
-    protected: Web, told: list[int], upstream: Upstream
+    protected: Web, sent_signals: list[int], upstream: Upstream
 ) -> None:
     """Without a replica that can take over, a step-down gets a 409, unless it is forced."""
     upstream.answer = say(json_of(identity="prometheus-1", leader="prometheus-9"))
     code, answer = ask(protected, {})
     assert (code, answer["errorType"]) == (409, "conflict")
     assert answer["error"]
-    assert not told
+    assert not sent_signals
     assert ask(protected, {"force": True})[0] == 200
 
 
-def test_a_step_down_of_a_follower_is_refused(protected: Web, told: list[int]) -> None:
+def test_a_step_down_of_a_follower_is_refused(protected: Web, sent_signals: list[int]) -> None:
     """A step-down of a follower gets a 409, also if it is forced."""
     protected.tell(following())
     code, answer = ask(protected, {"force": True})
     assert code == 409
     assert all(name in answer["error"] for name in ("prometheus-0", "prometheus-1"))
-    assert not told
+    assert not sent_signals
 
 
-def test_a_follower_can_be_paused(protected: Web, told: list[int], pause_file: Path) -> None:
+def test_a_follower_can_be_paused(
+    protected: Web, sent_signals: list[int], pause_file: Path
+) -> None:
     """A pause of a follower is accepted, and written to the file."""
     protected.tell(following())
     assert ask(protected, {"for_s": 600}) == (200, {"status": "success"})
-    wait_until(lambda: told, 20, "the signal")
+    wait_until(lambda: sent_signals, 20, "the signal")
     assert step_down_pause.read(pause_file) is not None
 
 
-def test_ending_a_pause_requires_one(protected: Web, told: list[int]) -> None:
+def test_ending_a_pause_requires_one(protected: Web, sent_signals: list[int]) -> None:
     """Ending a pause that does not exist gets a 409, so the leader does not hand over."""
     code, answer = ask(protected, {"for_s": 0, "force": True})
     assert (code, answer["error"].split()[0]) == (409, "prometheus-0")
-    assert not told
+    assert not sent_signals
 
 
-def test_a_step_down_needs_a_password_and_post(protected: Web, told: list[int]) -> None:
+def test_a_step_down_needs_a_password_and_post(protected: Web, sent_signals: list[int]) -> None:
     """A step-down without a password gets a 401, and one by GET a 405."""
     assert ask(protected, {}, auth=None)[0] == 401
     assert protected.get(PATH, auth=ALICE).status_code == 405
-    assert not told
+    assert not sent_signals
 
 
-def test_without_users_a_step_down_is_refused(web: Web, told: list[int]) -> None:
+def test_without_users_a_step_down_is_refused(web: Web, sent_signals: list[int]) -> None:
     """If the API has no users, a step-down gets a 403 that names --web-config-file."""
     web.tell(leading())
     code, answer = ask(web, {"force": True}, auth=None)
     assert (code, answer["errorType"]) == (403, "no_authentication")
     assert "--web-config-file" in answer["error"]
-    assert not told
+    assert not sent_signals
