@@ -1,18 +1,18 @@
-"""Measure what this program may cost; print each budget, and what was measured in this run.
+"""Measure the costs of this program; print each budget, and the values of this run.
 
   start          from the start of a replica, with a free Lease, until its Prometheus has the
                  leader's configuration; and how long a Prometheus alone takes to be ready
   memory, CPU    Pss of all processes but Prometheus, and their share of a core, in three forms:
-                 without the proxy, with it, and with the gate too. Nothing is asked of them; with
-                 the gate, the leader writes a scrape of Prometheus itself every 15 s
+                 without the proxy, with it, and with the gate too. They are idle; with the gate,
+                 the leader writes a scrape of Prometheus itself every 15 s
   10,000 jobs    both renderings from a file on disk (3.4 MB), each run in a fresh process: time,
                  and memory beyond what the process had before; of a peer a whole run that writes
                  one rendering, and all its memory
   one job        one of 10,000 edited and renamed into place, until Prometheus is asked to reload:
                  an HTTP endpoint takes its place, so that its own reload is not in it
 
-Each is measured in turn: this checkout, then --beside and --peer, then all again; what else the
-machine does falls on all alike. A median is printed, and in brackets the least and the most.
+Each is measured in turn: this checkout, then --beside and --peer, then all again; so other load on
+the machine affects all alike. A median is printed, and in brackets the least and the most.
 Measure on a quiet machine, and compare only what one run has measured.
 
 examples:

@@ -1,11 +1,11 @@
-"""What this program's own processes take when nothing is asked of them: memory, and of a core.
+"""Measure the memory and CPU of this program's own processes while they are idle.
 
 One replica with its proxy (or in another form, with --form) and a real Prometheus, which is not
-counted, on a lock file (or, with --lease, on a Lease), measured for 20 s once it has settled.
-Memory is the kernel's Pss, MiB: a page that several processes share counts in each by its share, so
-the sum counts it once; "of it own" is what is no file's (Pss_Anon). Other programs on the machine
-that run by the same Python share its library and make the figure smaller: quote ratios within a
-run. Another checkout, given with --with, is run by this one's Python and packages.
+counted, runs on a lock file (or, with --lease, on a Lease). It is measured for 20 s once it has
+settled. Memory is the kernel's Pss in MiB: a page that several processes share counts in each by
+its share, so the sum counts it once; "of it own" is the part that belongs to no file (Pss_Anon).
+Other programs that run with the same Python share its library and make the value smaller: quote
+ratios within a run. Another checkout, given with --with, runs with this one's Python and packages.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-// Both ends of remote write for scripts/bench, so fast that what is between them is measured.
+// A sender and a receiver of remote write for scripts/bench, fast enough to measure what is between them.
 //
-//	remote_write sink ADDRESS      answer each request at once; GET /: how many samples' bodies came
-//	remote_write load FLAGS        send the bodies of a folder, in turn, over so many connections;
-//	                               without a folder: ask by GET
+//	remote_write sink ADDRESS      answer each request at once; GET /: the received requests and bytes
+//	remote_write load FLAGS        send the bodies of a folder, in turn, over several connections;
+//	                               without a folder: send GET requests
 package main
 
 import (
@@ -34,7 +34,7 @@ func main() {
 	}
 }
 
-// sink reads each request to its end and answers 204, for protocol 2 with what may stand there.
+// sink reads each POST request to its end and answers 204; to GET it answers with its counts.
 func sink(address string) error {
 	var requests, size atomic.Int64
 	return http.ListenAndServe(address, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -52,13 +52,13 @@ func sink(address string) error {
 	}))
 }
 
-// outcome is what one connection saw.
+// outcome is the result of one connection.
 type outcome struct {
 	latencies []time.Duration
 	statuses  map[string]int
 }
 
-// load sends until its time is over, at a rate or as fast as it can, and prints what it saw as JSON.
+// load sends until its time is over, at a rate or as fast as it can, and prints the results as JSON.
 func load(arguments []string) error {
 	flags := flag.NewFlagSet("load", flag.ExitOnError)
 	url := flags.String("url", "", "where to")
@@ -105,7 +105,7 @@ func read(folder string) ([][]byte, error) {
 	return bodies, err
 }
 
-// send is one connection, kept alive. With a rate, request n is due at n/rate after the beginning.
+// send uses one kept connection. With a rate, request n is due n/rate seconds after the beginning.
 func send(url string, bodies [][]byte, begin time.Time, lasting time.Duration, rate float64, next *atomic.Int64) outcome {
 	client := http.Client{Transport: &http.Transport{MaxIdleConns: 1, Dial: net.Dial}}
 	found := outcome{statuses: map[string]int{}}
@@ -124,7 +124,7 @@ func send(url string, bodies [][]byte, begin time.Time, lasting time.Duration, r
 	}
 }
 
-// ask sends a body by POST, or asks by GET where there is none.
+// ask sends a body by POST, or a GET request without one.
 func ask(client *http.Client, url string, body []byte) string {
 	method := http.MethodGet
 	if body != nil {

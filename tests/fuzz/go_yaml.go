@@ -1,10 +1,10 @@
-// Tells what Prometheus' YAML library reads of documents, and what their merge has to be.
+// Parses documents with Prometheus' YAML library, and computes their expected merge.
 //
 // Each line of the standard input is a JSON list of documents in base64: the follower's, the
 // leader's, and any number of renderings. Each line of the output is a JSON list: the follower's
 // values, those of both merged, and those of each rendering. A value is written so that equal texts
-// are equal values: every scalar as the text that a field of a string gets. "!" and a reason stand
-// for what cannot be read.
+// are equal values: every scalar as the text that a string field gets. "!" and a reason stand for a
+// document that cannot be read.
 package main
 
 import (
@@ -81,7 +81,7 @@ func (n node) write(to *strings.Builder) {
 	}
 }
 
-// merged returns the leader's value; false if a list is to be appended to what is none.
+// merged returns the leader's value; false if a list must be appended to a value that is no list.
 func merged(old node, isThere bool, added node) (node, bool) {
 	switch {
 	case isThere && old.kind == mapping && added.kind == mapping:
@@ -106,7 +106,7 @@ func merged(old node, isThere bool, added node) (node, bool) {
 	return added, true
 }
 
-// read returns a document's value, and how it is written.
+// read returns a document's value, and its text.
 func read(document []byte) (n node, shown string) {
 	defer func() {
 		if reason := recover(); reason != nil {

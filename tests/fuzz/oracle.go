@@ -1,10 +1,10 @@
-// What Go's net/http makes of bytes: the server that Prometheus and most receivers have, and its client.
+// Parses bytes with Go's net/http: the server of Prometheus and most receivers, and its client.
 //
-// It reads frames from its standard input, and writes a line of JSON for each. A frame is a byte that
-// says what it is, the length of what follows in four bytes (big endian), and the bytes:
+// It reads frames from its standard input, and writes a line of JSON for each. A frame is a byte for
+// its kind, the length of the data in four bytes (big endian), and the data:
 //
-//	Q  what a client sends on one connection: each request that a server understands of it
-//	A  what a server answers; first a line that is the method of the request: what a client understands
+//	Q  the data of a client on one connection: the result is each request that a server reads
+//	A  the method of a request on a line, and a server's answer: the result is what a client reads
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 	"time"
 )
 
-// message is a request or an answer as it was understood; bytes are base64 in JSON.
+// message is a parsed request or answer; bytes are base64 in JSON.
 type message struct {
 	Method  []byte
 	Target  []byte
@@ -31,14 +31,14 @@ type message struct {
 	Status  int
 	Fields  [][2][]byte
 	Body    []byte
-	Broken  bool // the body does not end as its framing says
+	Broken  bool // the body does not end as its framing requires
 	Closes  bool
 	Trailer int
 }
 
 type understood struct {
 	Messages []message
-	Answered []byte // what a server answers to it
+	Answered []byte // the answer of a server
 	Problem  string
 }
 
@@ -66,7 +66,7 @@ func main() {
 	}
 }
 
-// requests has a server read a connection.
+// requests lets a server read a connection.
 func requests(data []byte) understood {
 	connection := &connection{in: bytes.NewReader(data), closed: make(chan struct{})}
 	var found understood
@@ -83,7 +83,7 @@ func requests(data []byte) understood {
 	return found
 }
 
-// answer has a client read what a server says.
+// answer lets a client read an answer.
 func answer(method string, data []byte) understood {
 	reader := bufio.NewReader(bytes.NewReader(data))
 	for {
@@ -126,7 +126,7 @@ func (l *listener) Accept() (net.Conn, error) {
 func (l *listener) Close() error   { return nil }
 func (l *listener) Addr() net.Addr { return &net.TCPAddr{} }
 
-// connection is what a client has sent before it closed its side.
+// connection is a connection of a client that has sent its data and closed its side.
 type connection struct {
 	in     *bytes.Reader
 	out    bytes.Buffer

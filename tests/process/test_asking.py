@@ -60,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        """Answer."""
+        """Answer with the next state, or with the request line and the credentials."""
         self.server.paths.append(self.path)
         if self.path == "/endless":
             self.answer_without_end()

@@ -1,9 +1,10 @@
-/* Loaded into prometheus-elector's processes by LD_PRELOAD: steps their wall clock, slows their disk.
+/* A library for LD_PRELOAD: it steps the wall clock of prometheus-elector's processes, and slows
+ * their disk.
  *
- * SOAK_SHIM names a file of two 64-bit numbers, which is read at each call: by how many nanoseconds
- * the wall clock is wrong, and how many microseconds fsync and rename take longer. Prometheus, as
- * a Go program, asks the kernel itself and sees none of it. So the gate has the right clock, too:
- * it compares its own with the times of Prometheus' samples, and the two share a machine's clock.
+ * SOAK_SHIM names a file of two 64-bit numbers, which is read at each call: the error of the wall
+ * clock in nanoseconds, and the delay of fsync and rename in microseconds. Prometheus, a Go program,
+ * calls the kernel directly and is not affected. So the gate keeps the correct clock, too: it
+ * compares its clock with the times of Prometheus' samples, and both share a machine's clock.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,4 +1,4 @@
-"""`scripts/test-versions`: run rows of the matrix, show what came of them, record it."""
+"""`scripts/test-versions`: run rows of the matrix, print their results, record them."""
 
 from __future__ import annotations
 
