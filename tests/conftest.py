@@ -30,9 +30,9 @@ UNMEASURED = () if os.environ.get("MEASURE") == "all" else ("simulation", "real"
 
 
 def pytest_configure() -> None:
-    """Let programs that tests start have default signals, also after nohup or in the background.
+    """Start the tests' programs with default signals, also after nohup or in the background.
 
-    They would inherit that a signal is ignored, but not a handler, which ignores it here.
+    A program inherits an ignored signal, but not a handler. So a handler ignores the signal here.
     """
     for number in (signal.SIGHUP, signal.SIGINT):
         if signal.getsignal(number) is signal.SIG_IGN:

@@ -70,7 +70,7 @@ def test_prometheus_may_not_read_another_file(
 def test_the_same_file_may_be_named_in_other_ways(
     folder: Path, output: str, child: tuple[str, ...]
 ) -> None:
-    """The output may be named in another way, by this program, or by a script."""
+    """--config.file may name the output by another path or a link, or may be missing."""
     (folder / "link.yml").symlink_to("a.yml")
     assert problems(output, *child) == ()
 
