@@ -40,7 +40,7 @@ def hands_over(o: Observation, policy: Policy, obstacle: Reason | None, now: flo
         return False
     if gate is None or not gate.passes or gate.has_handed_over or o.stopping.is_urgent:
         return False
-    if o.child.status is not None or not lease_rules.leads(o.lease.view, policy.terms, now):
+    if not lease_rules.leads(o.lease.view, policy.terms, now):
         return False
     return now < _hand_over_ends_at(gate, policy, now)
 
@@ -82,7 +82,7 @@ def wakes_at(o: Observation, policy: Policy) -> float | None:
 
 def _open_until(o: Observation, policy: Policy, role: Role) -> float | None:
     """Return the deadline by which the gate must close, None if it must be closed now."""
-    if role is not Role.LEADER or o.child.status is not None:
+    if role is not Role.LEADER:
         return None
     return math.inf if policy.fixed_role is not None else last_moment_of(o, policy)
 

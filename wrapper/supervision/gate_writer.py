@@ -46,8 +46,3 @@ class GateWriter:
         if not is_awaited or now < gate.opened_at + OPENING_LIMIT_S:
             return ""
         return f"the gate did not open within {OPENING_LIMIT_S:g} s"
-
-    @property
-    def closing_problem(self) -> str:
-        """Always "": a gate that does not close is killed at the last moment."""
-        return ""

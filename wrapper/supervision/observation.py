@@ -127,7 +127,7 @@ class Observation:
         return self.configuration.target(Role.LEADER).endpoints
 
     @property
-    def rendered_file(self) -> Writer:
+    def rendered_file(self) -> RenderedFile:
         """The output file as a writer."""
         return RenderedFile(self.configuration, self.child, self.safe_since)
 

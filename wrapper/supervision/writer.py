@@ -39,10 +39,6 @@ class Writer(Protocol):
     def opening_problem(self, policy: Policy, now: float) -> str:
         """Return why it could not be opened, "" if it is open or may still open."""
 
-    @property
-    def closing_problem(self) -> str:
-        """Why it could not be closed, "" if it is closed or may still close."""
-
 
 @dataclass(frozen=True, slots=True)
 class AllWriters:
@@ -69,8 +65,3 @@ class AllWriters:
     def opening_problem(self, policy: Policy, now: float) -> str:
         """Return the first problem, "" if there is none."""
         return next(filter(None, (each.opening_problem(policy, now) for each in self.members)), "")
-
-    @property
-    def closing_problem(self) -> str:
-        """The first problem, "" if there is none."""
-        return next(filter(None, (each.closing_problem for each in self.members)), "")
