@@ -97,6 +97,15 @@ class ReleasedLock(SlowLock):
         return super().write(record, version)
 
 
+class UnwritableLock(ReleasedLock):
+    """A released lease that can be read, but not written."""
+
+    def write(self, record: LeaseRecord, version: str | None) -> ObservedLease:
+        """Record the holder, and fail as if the permission to write were missing."""
+        self.holders.append(record.holder)
+        raise LeaseUnavailable(f"may not update version {version}", "forbidden")
+
+
 class RefusedLock(WatchedLock):
     """A lease that another replica holds; its first watches are refused, and the next one lasts."""
 
@@ -172,6 +181,47 @@ def test_a_mark_far_in_the_future_is_removed() -> None:
     lock = ReleasedLock({"past": past, "far": far})
     with running(lock, in_thread):
         assert lock.marks.get(timeout=LIMIT_S) == {"past": past}
+
+
+def test_write_contains_the_marks_of_the_newest_order() -> None:
+    """If an order with newer marks arrives before the write, the record contains these marks."""
+    lock = ReleasedLock({})
+    elector = Elector(lock, TERMS, lambda _: None, in_thread, lambda: 100.0)
+    elector.instruct(Stance.CONTEND, 100.0, {"mimir": 4})
+    elector.turn()  # reads
+    elector.instruct(Stance.CONTEND, 100.0, {"mimir": 5})
+    elector.turn()
+    assert lock.marks.get(timeout=LIMIT_S) == {"mimir": 5}
+    elector.end()
+
+
+def test_reads_do_not_end_the_problem_of_failed_writes() -> None:
+    """If writes fail and reads succeed, the failures add up, so that the pause grows."""
+    lock, now = UnwritableLock({}), 100.0
+    elector = Elector(lock, TERMS, lambda _: None, in_thread, lambda: now)
+    elector.instruct(Stance.CONTEND, now)
+    for failures in (1, 2, 3):
+        elector.turn()  # reads
+        elector.turn()  # writes
+        assert len(lock.holders) == elector._view.failures == failures
+        assert elector._view.problem == "may not update version 1"
+        now = elector._view.request_at
+        elector.instruct(Stance.CONTEND, now)
+
+
+def test_nothing_is_written_while_the_order_is_old() -> None:
+    """If the last order is too old, nothing is written until the supervisor sends another one."""
+    lock, now = ReleasedLock({}), 100.0
+    elector = Elector(lock, TERMS, lambda _: None, in_thread, lambda: now)
+    elector.instruct(Stance.CONTEND, now)
+    elector.turn()  # reads
+    now += TERMS.retry_period_s + 0.1
+    elector.turn()
+    assert lock.marks.empty()
+    elector.instruct(Stance.CONTEND, now)
+    for _ in range(2):  # the first turn may only receive the order
+        elector.turn()
+    assert not lock.marks.empty()
 
 
 @pytest.mark.parametrize(("shortest_s", "is_growing"), [(1.0, True), (0.0, False)])

@@ -56,7 +56,7 @@ OURS = LeaseRecord("us", 15.0, "t1", "t1", 0, "mine", "http://127.0.0.1:9090")
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Return the path of a lock file that does not exist, in a folder that does not exist."""
-    return tmp_path / "folder" / "lock"
+    return tmp_path / "new" / "folder" / "lock"
 
 
 @contextlib.contextmanager
@@ -562,7 +562,7 @@ def test_a_linked_folder_in_a_public_folder_is_refused(tmp_path: Path) -> None:
 def test_a_foreign_file_in_a_public_folder_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a folder that all may write to, another user's lock file is refused."""
+    """In a folder that all may write to, another user's lock file is refused, but not our own."""
     tmp_path.chmod(0o777)
     (tmp_path / "lock").touch()
     if os.geteuid() == 0:
@@ -571,6 +571,9 @@ def test_a_foreign_file_in_a_public_folder_is_refused(
         monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises(LeaseUnavailable, match="belongs to another user"):
         FileLease(tmp_path / "lock", "mine")
+    monkeypatch.undo()
+    FileLease(tmp_path / "own", "mine")
+    assert FileLease(tmp_path / "own", "again").read() == ObservedLease(None), "our own is accepted"
 
 
 def test_a_path_that_is_not_a_file_is_refused(tmp_path: Path) -> None:
@@ -582,6 +585,18 @@ def test_a_path_that_is_not_a_file_is_refused(tmp_path: Path) -> None:
         FileLease(tmp_path, "mine")
     with pytest.raises(LeaseUnavailable, match=r"cannot be used: (Not a|File)"):
         FileLease(tmp_path / "pipe" / "lock", "mine")
+
+
+def test_a_refused_file_is_closed(path: Path) -> None:
+    """If a lock file is refused, it is closed again, since it may be read any number of times."""
+    lease = FileLease(path, "mine", is_inherited=False)
+    path.unlink()
+    os.mkfifo(path)
+    before = [*map(str, Path("/proc/self/fd").iterdir())]
+    for _ in range(3):
+        with pytest.raises(LeaseUnavailable, match="not a regular file"):
+            lease.read()
+    assert [*map(str, Path("/proc/self/fd").iterdir())] == before
 
 
 def test_a_full_disk_is_an_error_and_frees_the_lock(

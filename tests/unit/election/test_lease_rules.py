@@ -127,6 +127,9 @@ FOR_YEARS = replace(OTHERS, duration_s=float(MOST))
         pytest.param(
             saw(FOR_YEARS, replace(FOR_YEARS, renew_time="t1")), 130.0, False, id="a recent renewal"
         ),
+        pytest.param(
+            saw(FOR_YEARS, FOR_YEARS), 130.0, True, id="an unchanged record is no renewal"
+        ),
         pytest.param(saw(FOR_YEARS, None), 135.0, True, id="deleting it is no renewal"),
         pytest.param(
             saw(replace(OTHERS, duration_s=60.0)), 130.0, False, id="the lease expires soon"
@@ -194,12 +197,21 @@ def test_release_with_a_lost_reply_is_recognised() -> None:
         ).released_at
         is None
     )
+    assert saw(OURS).released_at is None, "from before a restart, and not released"
 
 
 def test_acknowledged_release_ends_holding() -> None:
     """After an acknowledged release, nothing is held, and others may acquire the lease at once."""
     view = lease_rules.on_written(held(), ObservedLease(OWN_RELEASE, "2"), sent_at=103.0, now=104.0)
     assert (view.renewed_at, view.released_at, view.holder) == (None, 104.0, "")
+    assert (view.changed_at, view.free_at) == (104.0, 104.0)
+
+
+def test_unknown_change_leads_to_a_read_at_once() -> None:
+    """When the watch reports a change without the record, the lease is read at once."""
+    view = lease_rules.on_unknown_change(saw(OTHERS))
+    step = lease_rules.next_step(view, Stance.CONTEND, 101.0, TERMS)
+    assert step == Step(LeaseRequest.READ, 101.0)
 
 
 def test_conflict_leads_to_a_read_at_once() -> None:
@@ -279,6 +291,34 @@ def test_conflict_leads_to_a_read_at_once() -> None:
             101.0,
             Step(None, 102.0),
             id="a holder waits until the retry period",
+        ),
+        pytest.param(
+            saw(OURS),
+            Stance.RELEASE,
+            109.9,
+            Step(LeaseRequest.RELEASE, 109.9),
+            id="our own lease from before a restart is released",
+        ),
+        pytest.param(
+            saw(OURS),
+            Stance.RELEASE,
+            110.0,
+            Step(None, 100.0 + IDLE_READ_PERIOD_S),
+            id="our own lease is not released after it has expired",
+        ),
+        pytest.param(
+            saw(OF_NAMESAKE),
+            Stance.RELEASE,
+            101.0,
+            Step(None, 102.75),
+            id="the lease of another pod with our name is not released",
+        ),
+        pytest.param(
+            saw(OURS),
+            Stance.HOLD,
+            101.0,
+            Step(None, 100.0 + IDLE_READ_PERIOD_S),
+            id="our own lease is not released while we may still write",
         ),
         pytest.param(
             held(), Stance.CONTEND, 102.5, Step(LeaseRequest.WRITE, 102.0), id="a holder renews"
@@ -391,8 +431,18 @@ def test_failed_write_is_remembered(seen: LeaseRecord, problem: str) -> None:
     """The problem of a failed write stays, and its pause grows, until a write is acknowledged."""
     view = lease_rules.on_observed(unwritable(), ObservedLease(seen, "2"), 100.0, TERMS)
     assert (view.problem, view.failures) == (problem, 3 if problem else 0)
+    assert not view.needs_restart
+    assert view.is_unwritable is bool(problem)
     assert view.request_at == pytest.approx(100.4)
-    assert lease_rules.on_written(view, ObservedLease(OURS, "3"), 101.0, 101.0).failures == 0
+    written = lease_rules.on_written(view, ObservedLease(OURS, "3"), 101.0, 101.0)
+    assert (written.failures, written.problem) == (0, "")
+
+
+def test_failed_read_does_not_end_a_failed_write() -> None:
+    """If a read fails after failed writes, and then succeeds, the count of failures stays."""
+    view = lease_rules.on_failure(unwritable(), "no answer", 100.0, TERMS)
+    view = lease_rules.on_observed(view, ObservedLease(OURS, "1"), 101.0, TERMS)
+    assert view.failures == 4
 
 
 def test_needed_restart_is_shown_as_long_as_the_problem() -> None:
@@ -423,6 +473,9 @@ def test_repeated_conflicts_are_delayed() -> None:
         pauses_s.append(max(view.request_at - 100.0, 0.0))
         view = lease_rules.on_observed(view, ObservedLease(OURS, "1"), 100.0, TERMS)
     assert pauses_s == pytest.approx([0.0, 0.1, 0.2, 0.4])
+    view = lease_rules.on_written(view, ObservedLease(OURS, "2"), 101.0, 101.0)
+    again = lease_rules.on_conflict(view, 102.0, TERMS)
+    assert again.request_at <= 102.0, "an acknowledged write ends the delay"
 
 
 @pytest.mark.parametrize(
@@ -506,6 +559,9 @@ def test_own_record_confirms_an_unanswered_write() -> None:
     found = lease_rules.on_observed(unanswered, ObservedLease(record, "9"), 103.0, TERMS)
     assert found.renewed_at == 101.0
     assert found.problem == "no answer"
+    without_url = ObservedLease(replace(record, url=None), "9")
+    kept = lease_rules.on_observed(unanswered, without_url, 103.0, TERMS)
+    assert kept.renewed_at == 101.0, "not every lock stores the URL"
     another = replace(record, renew_time="2026-01-02T03:04:06.000000Z")
     assert (
         lease_rules.on_observed(unanswered, ObservedLease(another, "9"), 103.0, TERMS).renewed_at
@@ -517,3 +573,9 @@ def test_release_in_flight_ends_holding() -> None:
     """As soon as a release is sent, the lease is no longer held, whatever the answer."""
     record = lease_rules.release_record(held(), TERMS, "2026-01-02T03:04:05.000000Z")
     assert lease_rules.on_send(held(), record, 101.0).renewed_at is None
+
+
+def test_renewal_in_flight_changes_nothing() -> None:
+    """While a renewal is in flight, the lease is held since the last acknowledged one."""
+    record = lease_rules.next_record(held(), TERMS, "2026-01-02T03:04:05.000000Z")
+    assert lease_rules.on_send(held(), record, 101.0).renewed_at == 100.0

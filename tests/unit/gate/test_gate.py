@@ -88,6 +88,7 @@ def test_leader_passes_on_until_just_before_its_deadline() -> None:
         None,
     )
     assert leader.closes_at == 10 - ABORT_MARGIN_S
+    assert leader.report(9, ms(9)).order == leader.order.number
     leader.ended(passed, OK, 9.95)
     for now in (10 - ABORT_MARGIN_S, 10.0, 11.0):
         assert leader.receive("a", came(now), now) == Refuse(PAST, 1)
@@ -195,6 +196,19 @@ def test_dropped_samples_are_counted_and_logged() -> None:
     order(found, 5, endpoints=(A, B))
     assert counted(found, 5, "b")["samples_given_up"] == 4
     assert len(found.report(5, ms(5)).endpoints) == 2
+
+
+def test_known_and_unconfirmed_samples_are_counted() -> None:
+    """During a replay, samples that the receiver already has, or does not confirm, are counted."""
+    successor = gate()
+    for at in (1, 2):
+        successor.receive("a", batch(("m", ms(at)), came=ms(at), protocol=V2), at)
+    order(successor, 3, open_until=1000.0)
+    answers = iter([Answer(400, problem="out of order"), Answer(204, written=Counts())])
+    while isinstance(step := successor.next_to_replay("a", 4), Replay):
+        successor.replayed(step, next(answers), 4)
+    found = counted(successor, 4)
+    assert (found["samples_rejected_known"], found["samples_unconfirmed"]) == (1, 1)
 
 
 def test_removed_endpoint_keeps_the_gate_open_during_a_request() -> None:

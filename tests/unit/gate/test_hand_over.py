@@ -10,6 +10,7 @@ from tests.unit.gate.batches import V1, V2, batch, body, samples_in
 from tests.unit.gate.driving import (
     OK,
     A,
+    B,
     acked,
     came,
     counted,
@@ -21,7 +22,7 @@ from tests.unit.gate.driving import (
     replay,
     state,
 )
-from wrapper.gate.decisions import Answer, Hold, PassOn, Refuse
+from wrapper.gate.decisions import ABORT_MARGIN_S, Answer, Hold, PassOn, Refuse
 from wrapper.gate.endpoint_state import FULL
 from wrapper.gate.gate import FIRST, Gate
 from wrapper.gate.hand_over import split
@@ -63,6 +64,9 @@ def test_unreadable_batch_is_held() -> None:
     assert found.body is None
     assert found.late is not None
     assert (found.late.body, found.late.came) == (b"what is this", 9)
+    back = split(replace(batch(came=3), body=b"what is this"), 5).late  # the wall clock went back
+    assert back is not None
+    assert back.came == 6
 
 
 def test_hand_over_splits_batches_at_its_time() -> None:
@@ -73,11 +77,21 @@ def test_hand_over_splits_batches_at_its_time() -> None:
     assert late == Hold(None)
     passed = passes(leader, 12, 9, 10, 11, 12)
     assert [at for _, at in samples_in(passed.body)] == [ms(9), ms(10)]
+    assert passed.until == leader.closes_at == 1000 - ABORT_MARGIN_S
     assert passed.remainder
     assert [at for _, at in samples_in(passed.remainder.body)] == [ms(11), ms(12)]
     assert state(leader, 12).held_batches == 1
     leader.ended(passed, OK, 12)
     assert state(leader, 12).held_batches == 2
+    assert leader.next_to_replay("a", 12) is None
+
+
+def test_later_batch_is_held_until_the_hand_over_is_complete() -> None:
+    """A batch with later samples only is not replayed, even if the wall clock was set back."""
+    leader = gate(open_until=1000.0)
+    order(leader, 10, hands_over=True)
+    back = replace(came(11, 11), came=ms(9))
+    assert leader.receive("a", back, 11) == Hold(None)
     assert leader.next_to_replay("a", 12) is None
 
 
@@ -183,6 +197,70 @@ def test_hand_over_waits_for_requests_in_flight_and_failed() -> None:
     assert has_handed_over(leader, 37)
 
 
+def two_endpoints(ages_of_b: tuple[int, ...] = (0,)) -> Gate:
+    """Return a leader with two endpoints; the second received samples of these ages."""
+    leader = gate(open_until=1000.0, endpoints=(A, B))
+    for at in range(10):
+        for name, ages in (("a", (0,)), ("b", ages_of_b)):
+            leader.ended(passes(leader, at, *(at - age for age in ages), name=name), OK, at)
+            decode(leader, at)
+    return leader
+
+
+def test_hand_over_waits_for_each_endpoint() -> None:
+    """While a request to one of two endpoints is in flight, the hand-over is not complete."""
+    leader = two_endpoints()
+    slow = passes(leader, 10, 10, name="b")
+    order(leader, 10, hands_over=True)
+    assert not leader.report(17, ms(17)).has_handed_over
+    assert state(leader, 17).mark == ms(10)
+    assert state(leader, 17, "b").mark != ms(10)
+    leader.ended(slow, OK, 17)
+    decode(leader, 17)
+    assert not leader.report(17, ms(17)).has_handed_over, "samples may have waited behind it"
+    assert leader.report(23, ms(23)).has_handed_over
+    assert state(leader, 23, "b").mark == ms(10)
+
+
+def test_hand_over_waits_for_the_largest_lag_of_all_endpoints() -> None:
+    """If samples for one endpoint lag, the hand-over of each endpoint waits as long."""
+    leader = two_endpoints(ages_of_b=(8, 8))
+    order(leader, 10, hands_over=True)
+    assert not leader.report(17, ms(17)).has_handed_over
+    assert state(leader, 17).mark != ms(10)
+    assert leader.report(18, ms(18)).has_handed_over
+
+
+def test_second_hand_over_waits_for_requests_in_flight() -> None:
+    """After a complete hand-over, a second one waits for the requests that arrived since."""
+    leader = handing_over()
+    assert has_handed_over(leader, 16)
+    order(leader, 17, hands_over=False)
+    passed = passes(leader, 18, 17)
+    order(leader, 19, hands_over=True)
+    assert not leader.report(30, ms(30)).has_handed_over
+    leader.ended(passed, OK, 30)
+    decode(leader, 30)
+    assert leader.report(36, ms(36)).has_handed_over
+
+
+def test_metadata_in_a_hand_over_does_not_move_the_mark() -> None:
+    """If only metadata arrives during a hand-over, the mark stays."""
+    leader = handing_over()
+    before = state(leader, 11).mark
+    for at in (12, 15):
+        leader.ended(passes_metadata(leader, at), OK, at)
+        decode(leader, at)
+        assert state(leader, at).mark == before
+
+
+def passes_metadata(leader: Gate, now: float) -> PassOn:
+    """Return a request without samples that the gate passes on."""
+    decision = leader.receive("a", batch(came=ms(now)), now)
+    assert isinstance(decision, PassOn)
+    return decision
+
+
 def test_hand_over_waits_for_samples_behind_a_slow_request() -> None:
     """A hand-over waits for a window after a slow request: its shard sends one at a time."""
     leader, slow = passing()
@@ -233,6 +311,7 @@ def test_hand_over_waits_for_a_prometheus_that_lags() -> None:
         ((9, 0), 16),  # a slow scrape, or a target that sets timestamps
         ((5, 3), 16),  # new samples are sent at once if a batch is full
         ((8, 3), 18),
+        ((10, 3), 18),  # slow scrapes and a lag: the smaller one counts
         ((8, 8), 18),
         ((10, 9), 20),
         ((11, 9), 21),
@@ -311,14 +390,15 @@ def test_protocol_2_counts_what_is_held() -> None:
     assert all_late == Hold(Counts(samples=1))
 
 
-def test_hand_over_waits_for_the_replay_without_requests() -> None:
-    """A hand-over waits for the replay of held batches, also if no requests arrive."""
+@pytest.mark.parametrize("at", [1, 10])
+def test_hand_over_waits_for_the_replay_without_requests(at: int) -> None:
+    """A hand-over waits for the replay of held batches, even if no requests arrive."""
     successor = gate()
-    successor.receive("a", came(1), 1)
+    successor.receive("a", came(at), 1)
     order(successor, 2, open_until=1000.0)
     order(successor, 10, hands_over=True)
     assert not has_handed_over(successor, 20)
-    assert replay(successor, 20) == [1]
+    assert replay(successor, 20) == [at]
     assert has_handed_over(successor, 20)
 
 

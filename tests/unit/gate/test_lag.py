@@ -44,3 +44,12 @@ def test_age_expires() -> None:
     seen = ((10, 9), (70, 8))
     assert longest(*seen, now=10 + SEEN_S - 1) == 8
     assert longest(*seen, now=10 + SEEN_S) == USUAL_S
+
+
+def test_number_of_stored_ages_is_limited() -> None:
+    """If Prometheus always lags, at most 100 ages are stored, and the lag is still known."""
+    lag = Lag()
+    for at in range(0, 10_000, 6):
+        lag.saw(at, 9, USUAL_S)
+    assert len(lag._seen) == 100
+    assert lag.longest_age_s(10_000, USUAL_S) == 9

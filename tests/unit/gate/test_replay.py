@@ -277,6 +277,34 @@ def test_many_timestamps_are_sent_together() -> None:
     assert len(waits) <= 1 + MOST_REQUESTS
 
 
+def test_series_with_many_samples_is_split_by_time() -> None:
+    """If one series has many samples, it is split by time, and the new samples are sent."""
+    request = new(V1)
+    series = request.timeseries.add()
+    series.labels.add(name="__name__", value="m")
+    for at in range(200):
+        series.samples.add(value=1.5, timestamp=at)
+    receiver = Prometheus({"m": 2})
+    result, _ = drive(replace(batch(came=LATER), body=pack(request)), receiver)
+    assert receiver.taken == [("m", at) for at in range(3, 200)]
+    assert (result.rejected_known, result.given_up) == (3, 0)
+
+
+@pytest.mark.parametrize("newest", [100, 299])
+def test_requests_for_many_timestamps_are_limited(
+    newest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many timestamps, each is sent, rejected or given up within the limit of requests."""
+    most = 150
+    monkeypatch.setattr("wrapper.gate.replay.MOST_REQUESTS", most)
+    receiver = Prometheus({"m": newest})
+    result, waits = drive(batch(*(("m", at) for at in range(300)), came=LATER), receiver)
+    assert len(waits) <= 1 + most
+    assert result.given_up > 0
+    assert len(receiver.taken) + result.rejected_known + result.given_up == 300
+    assert {at for _, at in receiver.taken} >= set(range(newest + 4, 300))
+
+
 def test_other_rejections_of_pieces_are_given_up() -> None:
     """A piece that is rejected for another reason is not split; later pieces are sent."""
     statuses = iter([400, 413, 204])
@@ -328,7 +356,7 @@ def test_rejected_metadata_ends() -> None:
 
 def test_statuses_have_the_meaning_of_prometheus() -> None:
     """5xx and no answer are retried, 429 too; 2xx is acknowledged; all others are rejections."""
-    found = {status: outcome(status).name for status in (None, 200, 204, 302, 400, 429, 500, 503)}
+    found = {status: outcome(status).name for status in (None, 200, 204, 300, 400, 429, 500, 503)}
     assert list(found.values()) == [
         *("UNANSWERED", "ACKED", "ACKED", "REJECTED", "REJECTED", "RETRY", "RETRY", "RETRY")
     ]

@@ -17,6 +17,11 @@ SAMPLES = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 30)), max
 PROTOCOLS = st.sampled_from([V1, V2])
 
 
+def has_no_empty_series(found: bytes, protocol: Protocol) -> bool:
+    """Return whether each series has samples: receivers of protocol 2 refuse one without."""
+    return all(each.samples for each in read(found, protocol).timeseries)
+
+
 @given(samples=SAMPLES, mark=st.integers(-1, 31), protocol=PROTOCOLS)
 @settings(max_examples=60, deadline=None)
 def test_samples_newer_than_a_mark_stay(
@@ -29,6 +34,7 @@ def test_samples_newer_than_a_mark_stay(
     if wanted or not samples:
         assert left is not None
         assert samples_in(left, protocol) == wanted
+        assert has_no_empty_series(left, protocol)
     else:
         assert left is None
 
@@ -47,6 +53,7 @@ def test_batch_is_split_at_a_time(
     assert (samples_in(early.body, protocol) if early else []) == first
     assert (samples_in(late.body, protocol) if late else []) == second
     assert (late.counts.samples if late else 0) == len(second)
+    assert all(has_no_empty_series(each.body, protocol) for each in (early, late) if each)
 
 
 @given(samples=SAMPLES, most=st.integers(1, 12), protocol=PROTOCOLS)

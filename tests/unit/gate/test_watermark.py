@@ -208,6 +208,37 @@ def test_metadata_moves_the_mark_of_an_endpoint_without_samples(had_samples: boo
         assert ((mark.mark or 0) > ms(0)) == (at > QUIET_S)
 
 
+def test_request_that_failed_and_was_refused_bounds_the_mark() -> None:
+    """If the gate refuses a request that had failed, its samples and first arrival stay known."""
+    mark = passing()
+    first = mark.arrived(b"failing", 7, ms(7))
+    mark.decoded(first, Span(ms(6), ms(7)))
+    mark.failed(first, b"failing", 8, 0.0)
+    mark.refused(b"failing", 9, ms(9))
+    for at in range(9, 40):
+        acked(mark, at, at)
+        assert (mark.advance(at) or 0) < ms(6)
+    again = mark.arrived(b"failing", 40, ms(40))
+    assert (again.first_came, again.is_decoded, again.floor) == (7, True, ms(6) - 1)
+
+
+def test_metadata_counts_only_long_after_the_last_samples() -> None:
+    """If samples arrived within the quiet time, metadata does not move the mark."""
+    mark = passing()
+    acked(mark, QUIET_S - 10, QUIET_S - 10)
+    before = mark.advance(QUIET_S - 10)
+    mark.decoded(mark.arrived(b"metadata", QUIET_S + 60, ms(QUIET_S + 60)), None)
+    assert mark.advance(QUIET_S + 60) == before
+
+
+def test_only_a_request_that_was_cut_off_is_awaited() -> None:
+    """If a body was cut off, the request is awaited again; if it was read whole, it is not."""
+    mark = passing()
+    for is_complete in (True, False):
+        mark.end_reading(mark.begin_reading(7, ms(7)), 8, is_complete=is_complete)
+        assert mark.is_awaiting(8) is not is_complete
+
+
 def test_mark_stays_behind_a_prometheus_that_lagged() -> None:
     """If a Prometheus that lags stops sending, the mark stays before what it had not yet sent."""
     mark = passing()

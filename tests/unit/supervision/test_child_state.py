@@ -35,6 +35,15 @@ def test_detail_is_that_of_the_last_probe() -> None:
     assert health == Health(is_healthy=False, detail="HTTP 500")
 
 
+def test_detail_is_the_newest_if_the_verdict_stays() -> None:
+    """If a probe does not change the verdict, its detail still replaces the earlier one."""
+    unhealthy = Health(is_healthy=False, detail="HTTP 500")
+    again = probed(unhealthy, False, "no answer", failures=3, successes=3)  # noqa: FBT003
+    assert again == Health(is_healthy=False, detail="no answer")
+    healing = probed(unhealthy, True, "", failures=3, successes=3)  # noqa: FBT003
+    assert (healing.is_healthy, healing.detail) == (False, "")
+
+
 @pytest.mark.parametrize(
     ("failures", "pause_s"), [(0, 0.2), (1, 0.2), (2, 0.4), (3, 0.8), (9, 30.0), (9999, 30.0)]
 )

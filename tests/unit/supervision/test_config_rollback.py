@@ -188,6 +188,24 @@ def after_words(words: str) -> Scenario:
             id="both refused: a refused demotion uses the proven input at once",
         ),
         pytest.param("b long", "af", id="a reload that fails for long counts as a refusal"),
+        pytest.param("bad b bad", "bf", id="after a failed reload, another is not yet a refusal"),
+        pytest.param(
+            "bad b bad long", "af", id="after a failed reload, one that fails for long is a refusal"
+        ),
+        pytest.param("b no no c no", "af", id="both refused: a refused new edit is replaced"),
+        pytest.param(
+            "leads ok b no no no",
+            "bl",
+            id="both refused: a leader's edit is not replaced at once again",
+        ),
+        pytest.param(
+            "b ok c no ok leads no",
+            "al",
+            id="an input that is loaded again after a refusal is not the previous one",
+        ),
+        pytest.param(
+            "b ok ok leads no", "al", id="an input that is loaded twice is not the previous one"
+        ),
     ],
 )
 def test_file_contains_the_newest_input_that_is_not_refused(words: str, in_file: str) -> None:
@@ -216,6 +234,20 @@ def test_file_contains_the_newest_input_that_is_not_refused(words: str, in_file:
 def test_problem_is_shown_until_the_refused_rendering_is_loaded(words: str, problem: str) -> None:
     """The problem names the refused rendering and Prometheus' error until an input is loaded."""
     assert after_words(words).rollback.problem == problem
+
+
+def test_problem_of_an_older_input_is_shown_until_the_newest_loads() -> None:
+    """After a start with an older input, the problem is shown until the newest one is loaded."""
+    story = after_words("")
+    story.rollback = config_rollback.started_with(INPUTS["a"], problem="refused at the start")
+    assert story.rollback.problem == "refused at the start"
+    story.newest = INPUTS["b"]
+    story._follow()
+    assert story.rollback.awaits_first_load
+    story._write()
+    story.apply("ok")
+    assert (story.in_file, story.rollback.awaits_first_load) == ("bf", False)
+    assert not story.rollback.problem
 
 
 def test_no_refusal_is_recorded_while_a_write_is_in_progress() -> None:

@@ -21,6 +21,7 @@ from tests.unit.supervision.test_plan import (
     READY,
     SIDECAR,
     STALE,
+    UNHEALTHY,
     decide,
     loaded,
     rewritten,
@@ -48,6 +49,7 @@ from wrapper.model.lease import LeaseRecord, LeaseView
 from wrapper.model.roles import Cause, Role, Stance
 from wrapper.supervision.gate_state import GateState
 from wrapper.supervision.gate_state import fold as fold_gate
+from wrapper.supervision.loaded_rendering import Outcome
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.reducer import fold
@@ -55,6 +57,7 @@ from wrapper.supervision.reducer import fold
 ENDPOINTS = (Endpoint("mimir", "http://mimir/push"),)
 GATED = replace(FOLLOWER, endpoints=ENDPOINTS, writes_remotely=True)
 ALIKE = Renderings(GATED, replace(GATED, role=Role.LEADER))
+NO_ENDPOINTS = Renderings(FOLLOWER, replace(FOLLOWER, role=Role.LEADER))
 PID = 70
 CLOSED = GateState(pid=PID, order=GateOrder(1, endpoints=ENDPOINTS), report=GateReport(1))
 
@@ -134,6 +137,8 @@ def test_switch_is_armed_with_a_lock_file() -> None:
     stale = but(armed, lease_view=STALE, lease_last_renewed_at=92.0)
     assert DisarmSwitch() in decide(stale, policy).actions
     assert not any(isinstance(each, SignalPrometheus) for each in decide(stale, policy).actions)
+    nothing_to_write = but(LEADS, configuration_renderings=NO_ENDPOINTS)
+    assert not any(isinstance(each, ArmSwitch) for each in decide(nothing_to_write, policy).actions)
 
 
 def test_gate_may_write_from_the_decision_until_it_reports_closed() -> None:
@@ -161,6 +166,21 @@ def test_gate_may_write_from_the_decision_until_it_reports_closed() -> None:
     assert later.gate is not None
     assert later.gate.order.marks == {"mimir": 7}
     assert not later.writer.may_write
+
+
+def test_gate_passes_once_it_reports_that_it_is_open() -> None:
+    """A gate passes only if it is ordered to be open, reports that it is, and was not killed."""
+    order = GateOrder(1, open_until=108.2)
+    state = GateState(pid=PID, opened_number=1, order=order, report=GateReport(1, is_open=True))
+    assert state.passes
+    for changed in (
+        replace(state, report=GateReport(1, is_open=False)),
+        replace(state, report=GateReport(0, is_open=True)),
+        replace(state, order=GateOrder(2)),
+        replace(state, killed_at=NOW),
+        replace(state, opened_number=0),
+    ):
+        assert not changed.passes
 
 
 def test_mark_far_ahead_of_the_clock_is_ignored() -> None:
@@ -243,8 +263,10 @@ def test_new_gate_does_not_contend_for_a_while() -> None:
     assert decide(unfed).cause is Cause.GATE_NEW
     late_fed = fold(unfed, feeds, NOW + 1.1, POLICY)
     assert decide(late_fed).cause is Cause.GATE_NEW
-    holds = but(late, lease_view=HELD, lease_last_renewed_at=99.0)
+    holds = but(late, lease_view=replace(HELD, free_at=NOW), lease_last_renewed_at=99.0)
     assert decide(holds).role is Role.LEADER, "it has the lease already"
+    lost = but(late, role=Role.LEADER, role_since=60.0)
+    assert decide(lost).cause is Cause.LOST, "it was the leader until now"
 
 
 def test_replica_is_ready_once_its_gate_receives_samples() -> None:
@@ -266,6 +288,22 @@ def test_replica_is_ready_once_its_gate_receives_samples() -> None:
     assert again.receiving_since is None
 
 
+def test_gate_lacks_samples_if_one_endpoint_lacks_them() -> None:
+    """A gate lacks samples until Prometheus sends to all endpoints, and if one mark is older."""
+    fed = EndpointReport("mimir", counters={"requests_held": 1.0})
+    unfed = EndpointReport("thanos")
+    state = fold_gate(GateState(), GateStarted(PID, 5.0), NOW)
+    half = fold_gate(state, report_of(0, is_open=False, endpoints=(fed, unfed)), NOW + 1)
+    assert half.receiving_since is None
+    both = (fed, replace(fed, name="thanos"))
+    for at in (2, 3):
+        half = fold_gate(half, report_of(0, is_open=False, endpoints=both), NOW + at)
+        assert half.receiving_since == NOW + 2
+    marked = replace(half, other_marks={"mimir": 7000, "thanos": 6999})
+    assert not marked.lacks_samples(["mimir"])
+    assert marked.lacks_samples(["mimir", "thanos"])
+
+
 def test_restarts_of_a_failing_gate_are_delayed() -> None:
     """A gate that cannot be started is retried with a growing pause, as one that exits soon."""
     o = gated(READY, GateState())
@@ -275,6 +313,10 @@ def test_restarts_of_a_failing_gate_are_delayed() -> None:
         assert o.gate.failures == count + 1
     assert orders(o, now=NOW + 1.5) == []
     assert orders(o, now=NOW + 1.7) == [StartGate()]
+    for ran_s, failures in ((29.0, 6), (31.0, 1)):
+        ended = fold(fold(o, GateStarted(PID), NOW, POLICY), GateExited(1), NOW + ran_s, POLICY)
+        assert ended.gate is not None
+        assert ended.gate.failures == failures
 
 
 def test_replica_without_a_running_gate_does_not_contend() -> None:
@@ -284,6 +326,20 @@ def test_replica_without_a_running_gate_does_not_contend() -> None:
     assert decided.cause is Cause.GATE_DOWN
     assert StartGate() in decided.actions
     assert decide(gated(READY)).stance is Stance.CONTEND
+    fallen = gated(READY, GateState(exited_at=NOW - 0.1, failures=1))
+    assert decide(fallen).stance is Stance.RELEASE, (
+        "only a leader waits for the restart of its gate"
+    )
+
+
+def test_leader_waits_three_seconds_for_its_gate() -> None:
+    """If its gate does not run within 3 s of its exit or of the promotion, a leader steps down."""
+    exited = but(gated(LEADING, GateState(exited_at=NOW - 2.9, failures=1)), role_since=60.0)
+    assert decide(exited).role is Role.LEADER
+    assert decide(exited, now=NOW + 0.1).cause is Cause.GATE_DOWN
+    unstarted = but(gated(LEADING, GateState()), role_since=NOW - 2.9)
+    assert decide(unstarted).role is Role.LEADER
+    assert decide(unstarted, now=NOW + 0.1).cause is Cause.GATE_DOWN
 
 
 @pytest.mark.parametrize("policy", [POLICY, SIDECAR])
@@ -298,12 +354,43 @@ def test_gate_that_does_not_close_is_killed_at_the_last_moment(policy: Policy) -
     assert not any(isinstance(each, SignalPrometheus) for each in actions)
     ending = fold(lost, decide(lost, policy, now=101.15), 101.15, policy)
     assert orders(ending, policy, now=101.16) == [], "once is enough"
+    unwatched = fold(lost, ThreadEnded("wait-gate", "an error"), 101.1, policy)
+    assert unwatched.writer.may_write, "an unwatched gate that was not killed may still write"
     assert ending.writer.may_write, "until it has exited"
     unreported = fold(ending, ThreadEnded("wait-gate", "an error"), 101.2, policy)
     assert not unreported.writer.may_write, "or nobody would hear of that"
     again = fold(fold(ending, GateExited(-9), 101.2, policy), GateStarted(71), 101.4, policy)
     assert again.gate is not None
     assert again.gate.killed_at is None
+
+
+def test_gate_that_does_not_close_is_killed_after_the_grace() -> None:
+    """If a gate is not closed 8 s after the demotion, it is killed, even with a renewed lease."""
+    unhealthy = but(LEADS, child_health=UNHEALTHY, role_since=60.0)
+    assert not any(isinstance(each, KillGate) for each in orders(unhealthy))
+    closing = after(unhealthy, report_of(2, is_open=True))
+    assert closing.role_since == NOW
+    view = replace(HELD, renewed_at=107.0)
+    closing = but(closing, lease_view=view, lease_last_renewed_at=107.0)
+    assert orders(closing, now=NOW + 7.9) == []
+    assert orders(closing, now=NOW + 8.0) == [KillGate("it had not closed within 8 s")]
+
+
+def test_gate_that_may_pass_without_any_lease_is_killed() -> None:
+    """If the lease was never held, a gate that may pass requests on is killed at once."""
+    never_held = but(LEADS, lease_view=LeaseView(), lease_last_renewed_at=None)
+    assert KillGate("it may pass requests on without a lease") in orders(never_held)
+
+
+def test_gate_that_does_not_open_ends_the_promotion() -> None:
+    """If the gate does not open within 10 s of the order, the promotion has failed."""
+    opening = but(OPENING, lease_view=replace(HELD, renewed_at=109.0), lease_last_renewed_at=109.0)
+    assert decide(opening, now=NOW + 9.9).role is Role.LEADER
+    decided = decide(opening, now=NOW + 10.0)
+    assert (decided.role, decided.cause) == (Role.FOLLOWER, Cause.PROMOTION_FAILED)
+    assert decided.reason == "the gate did not open within 10 s"
+    opened = after(opening, report_of(2, is_open=True))
+    assert decide(opened, now=NOW + 10.0).role is Role.LEADER
 
 
 def test_gate_hands_over_before_the_demotion() -> None:
@@ -314,9 +401,13 @@ def test_gate_hands_over_before_the_demotion() -> None:
     assert leaving.gate.order.hands_over
     decided = decide(leaving)
     assert (decided.role, decided.stance) == (Role.LEADER, Stance.CONTEND)
+    assert decided.reason.startswith("handing over")
     # Reports from before the order are ignored.
     early = after(leaving, report_of(2, is_open=True, has_handed_over=True))
     assert early.role is Role.LEADER
+    assert after(leaving, report_of(3, is_open=True)).role is Role.LEADER, (
+        "the hand-over has only begun"
+    )
     done = after(leaving, report_of(3, is_open=True, has_handed_over=True))
     assert (done.role, decide(done).stance) == (Role.FOLLOWER, Stance.HOLD)
     assert done.gate is not None
@@ -331,7 +422,7 @@ def test_hand_over_has_a_time_limit() -> None:
     renewed = but(leaving, lease_view=replace(HELD, renewed_at=106.0), lease_last_renewed_at=106.0)
     assert decide(renewed, now=NOW + 6.9).role is Role.LEADER
     assert decide(renewed, now=NOW + 7.0).role is Role.FOLLOWER
-    assert decide(leaving).wake_at <= NOW + 7.0
+    assert decide(renewed, now=NOW + 6.8).wake_at == pytest.approx(NOW + 7.0)
     assert after(leaving, SignalReceived(signal.SIGTERM)).role is Role.LEADER, "the same request"
     again = after(leaving, SignalReceived(signal.SIGTERM), now=NOW + 1.0)
     assert again.role is Role.FOLLOWER
@@ -341,7 +432,7 @@ def test_no_hand_over_without_the_lease_or_prometheus() -> None:
     """If the lease is lost, or Prometheus is not ready or dead, the gate closes at once."""
     leaving = after(LEADS, SignalReceived(signal.SIGTERM))
     lost = but(leaving, lease_view=STALE, lease_last_renewed_at=92.0)
-    assert decide(lost).role is Role.FOLLOWER
+    assert (decide(lost).role, decide(lost).stance) == (Role.FOLLOWER, Stance.HOLD)
     assert decide(but(LEADS, child_is_ready=False)).role is Role.FOLLOWER
     dead = but(LEADS, child_status=1, child_exited_at=NOW)
     decided = decide(dead)
@@ -351,6 +442,12 @@ def test_no_hand_over_without_the_lease_or_prometheus() -> None:
     )
     closed = after(dead, report_of(3, is_open=False))
     assert decide(closed).stance is Stance.RELEASE
+    assert StartGate() not in orders(but(dead, gate=GateState())), "nothing would send to it"
+    closing = but(after(dead, report_of(2, is_open=True)), lease_last_renewed_at=95.0)
+    assert decide(closing).stance is Stance.HOLD, "the gate may still pass requests on"
+    assert orders(closing, now=104.1) == []
+    [killed] = orders(closing, now=104.15)
+    assert isinstance(killed, KillGate), "it is killed at the last moment, as Prometheus is"
 
 
 def test_gate_of_a_fixed_leader_is_open_without_a_limit() -> None:
@@ -400,6 +497,16 @@ def test_overrides_beside_the_gate_are_fenced() -> None:
     o = but(LEADING, gate=CLOSED, configuration_renderings=Renderings(GATED, leader))
     assert o.writer.may_write
     assert ArmSwitch in {type(each) for each in decide(but(o, fencing_switch_at=None)).actions}
+    assert decide(but(o, fencing_obstacle="no")).cause is Cause.UNFENCED
+    opened = replace(LEADS, configuration=o.configuration, child=o.child)
+    assert opened.writer.is_open
+    assert not replace(opened, gate=CLOSED).writer.is_open
+    file_to_come = but(opened, configuration_loading=rewritten(GATED, leader))
+    assert not file_to_come.writer.is_open
+    refused = replace(rewritten(GATED, leader), outcome=Outcome.REFUSED, problem="why")
+    given_up = decide(but(o, configuration_loading=refused))
+    assert given_up.cause is Cause.PROMOTION_FAILED
+    assert given_up.reason == "the leader rendering was refused: why"
     demoted = but(DEMOTED, gate=replace(CLOSED, opened_number=1), configuration_renderings=ALIKE)
     assert not demoted.rendered_file.may_write
     assert not replace(demoted, gate=CLOSED).writer.may_write

@@ -120,6 +120,7 @@ DEMOTING = but(
 LOST_DEMOTING = but(DEMOTING, lease_view=STALE, lease_last_renewed_at=92.0, fencing_switch_at=101.2)
 DEMOTED = but(LEADING, role=Role.FOLLOWER, role_since=99.0, configuration_loading=loaded(FOLLOWER))
 UNHEALTHY = Health(is_healthy=False, detail="no answer")
+NO_ROOM = FailedWrite("disk full", Role.FOLLOWER)
 
 
 def stopping(o: Observation, *, is_urgent: bool = False, since: float = 99.0) -> Observation:
@@ -183,6 +184,13 @@ TOO_LATE = "its demotion was not confirmed before another replica may acquire th
             "release",
             Cause.UNFENCED,
             id="it does not contend if it cannot be fenced",
+        ),
+        pytest.param(
+            but(READY, fencing_obstacle="no", configuration_renderings=ALIKE),
+            "follower",
+            "release",
+            Cause.UNFENCED,
+            id="it does not contend if it cannot be fenced, even without overrides",
         ),
         pytest.param(READY, "follower", "contend", Cause.LOST, id="it contends when it is ready"),
         pytest.param(
@@ -503,7 +511,7 @@ def test_actions(o: Observation, actions: tuple[Action, ...]) -> None:
             but(
                 LOST_DEMOTING,
                 configuration_loading=loaded(LEADER),
-                configuration_failed_write=FailedWrite("disk full", Role.FOLLOWER),
+                configuration_failed_write=NO_ROOM,
             ),
             NOW,
             "the follower rendering cannot be written: disk full",
@@ -518,6 +526,22 @@ def test_actions(o: Observation, actions: tuple[Action, ...]) -> None:
             NOW,
             "",
             id="an edit of a leader that cannot be written does not kill",
+        ),
+        pytest.param(
+            but(LEADING, child_health=UNHEALTHY, configuration_failed_write=NO_ROOM),
+            NOW,
+            "",
+            id="an earlier failed write does not kill: the demotion is written first",
+        ),
+        pytest.param(
+            but(
+                DEMOTING,
+                configuration_loading=loaded(LEADER),
+                configuration_failed_write=NO_ROOM,
+            ),
+            NOW,
+            "",
+            id="a failed write does not kill if the replica may lead again",
         ),
         pytest.param(
             but(DEMOTING, child_health=UNHEALTHY, role_since=93.0),
@@ -563,6 +587,43 @@ def test_when_prometheus_is_killed(o: Observation, now: float, reason: str) -> N
     others = [a for a in decide(o, now=now).actions if isinstance(a, SignalPrometheus)]
     assert len(kills) == bool(reason)
     assert len(others) == bool(reason)
+
+
+@pytest.mark.parametrize(
+    ("o", "policy", "reason"),
+    [
+        pytest.param(
+            but(READY, lease_view=ANOTHERS), POLICY, "b holds the lease", id="another replica"
+        ),
+        pytest.param(
+            but(READY, lease_view=OVERDUE),
+            replace(POLICY, shorten_lease=""),
+            "b holds the lease",
+            id="another replica whose lease cannot be shortened",
+        ),
+        pytest.param(
+            but(READY, lease_view=LeaseView(last=LeaseRecord("a", 10.0))),
+            POLICY,
+            "an earlier process with this identity holds the lease; waiting for it to expire",
+            id="an earlier process with our identity",
+        ),
+        pytest.param(
+            but(LOST, lease_view=replace(STALE, problem="")),
+            POLICY,
+            "the lease was not renewed in time",
+            id="our own lease was not renewed in time",
+        ),
+    ],
+)
+def test_reason_names_who_holds_the_lease(o: Observation, policy: Policy, reason: str) -> None:
+    """If a replica does not lead, the reason names who holds the lease, or the missing renewal."""
+    assert decide(o, policy).reason == reason
+
+
+def test_switch_is_unchanged_if_the_last_moment_is_unknown() -> None:
+    """If the lease was never held, the switch is neither armed nor disarmed: no time is known."""
+    o = but(LEADING, lease_view=LeaseView(), lease_last_renewed_at=None)
+    assert not any(isinstance(each, ArmSwitch | DisarmSwitch) for each in decide(o).actions)
 
 
 def test_prometheus_is_killed_once() -> None:
@@ -630,7 +691,7 @@ def test_prometheus_is_killed_once() -> None:
             id="it waits for a successor for a second at most",
         ),
         pytest.param(
-            stopping(but(READY, lease_view=replace(RELEASED, released_at=98.9)), since=99.5),
+            stopping(but(READY, lease_view=replace(RELEASED, released_at=99.4)), since=99.5),
             (TERMINATE,),
             id="a lease released before the stop needs no successor",
         ),
@@ -678,8 +739,11 @@ def test_ended_thread_ends_leadership(o: Observation) -> None:
     assert decided.reason == FAILURE
     asked = decide(fold(o, SignalReceived(signal.SIGTERM), NOW, POLICY))
     assert (decided.role, decided.stance) == (asked.role, asked.stance)
-    ended = fold(failed, ThreadEnded("keep", "another"), NOW, POLICY)
-    assert ended.stopping.failure == FAILURE
+    assert failed.stopping.stop_at == NOW
+    ended = fold(failed, ThreadEnded("keep", "another"), NOW + 1.0, POLICY)
+    assert (ended.stopping.failure, ended.stopping.stop_at) == (FAILURE, NOW)
+    exited = decide(but(failed, child_status=0, child_exited_at=NOW))
+    assert (exited.cause, exited.reason) == (Cause.THREAD_ENDED, FAILURE)
     assert decide(
         stopping(but(READY, stopping_failure=FAILURE, lease_view=LeaseView()))
     ).actions == (SignalPrometheus(signal.SIGTERM, FAILURE),)
@@ -832,6 +896,30 @@ REFUSED = replace(PROMOTING.configuration.loading, outcome=Outcome.REFUSED, prob
         ),
         pytest.param(
             but(
+                CHOSEN,
+                role=Role.LEADER,
+                configuration_loading=loaded_rendering.write_started(
+                    replace(loaded(FOLLOWER), outcome=Outcome.REFUSED), LEADER
+                ),
+            ),
+            NOW,
+            "",
+            id="an earlier refusal of a follower's rendering does not matter",
+        ),
+        pytest.param(
+            but(
+                PROMOTING,
+                lease_view=replace(HELD, renewed_at=149.0),
+                configuration_loading=replace(
+                    PROMOTING.configuration.loading, outcome=Outcome.LOADED
+                ),
+            ),
+            149.5,
+            "",
+            id="a loaded rendering has not failed, even before it is confirmed",
+        ),
+        pytest.param(
+            but(
                 LEADING,
                 configuration_renderings=Renderings(FOLLOWER, EDITED),
                 configuration_loading=replace(
@@ -901,6 +989,13 @@ def test_failed_write_is_retried(o: Observation, now: float, actions: tuple[Acti
     """An edit of a follower that could not be written is written again after a second."""
     edited = but(o, configuration_renderings=Renderings(replace(FOLLOWER, fingerprint="g"), LEADER))
     assert decide(edited, now=now).actions == actions
+
+
+def test_demotion_does_not_wait_after_a_failed_write() -> None:
+    """After a failed write of the leader rendering, the follower rendering is written at once."""
+    failed = FailedWrite("disk full", Role.LEADER, NOW - 0.1)
+    o = but(LEADING, child_health=UNHEALTHY, configuration_failed_write=failed)
+    assert decide(o).actions == (WriteRendering(FOLLOWER),)
 
 
 def test_ambiguous_demotion_is_reloaded_again() -> None:
@@ -1023,6 +1118,18 @@ def test_plain_prometheus_is_only_supervised(o: Observation, actions: tuple[Acti
             (WriteRendering(LEADER),),
             id="it needs no switch and no fence",
         ),
+        pytest.param(
+            but(STARTING, configuration_renderings=RE_READ),
+            NOW,
+            (WriteRendering(EDITED_FOLLOWER),),
+            id="an edit is written before Prometheus is ready: it may need the file",
+        ),
+        pytest.param(
+            but(STARTING, configuration_loading=rewritten(FOLLOWER, FOLLOWER)),
+            NOW,
+            (),
+            id="a written file is not reloaded before Prometheus is ready",
+        ),
         pytest.param(LOST_DEMOTING, 105.0, (), id="it kills nothing at the last moment"),
         pytest.param(
             stopping(but(READY, lease_view=RELEASED), since=98.0),
@@ -1098,6 +1205,11 @@ def test_sidecar(o: Observation, now: float, actions: tuple[Action, ...]) -> Non
         pytest.param(LOST, NOW, id="at once after a change of role"),
         pytest.param(but(LEADING, child_status=0), NOW, id="at once after the exit of Prometheus"),
         pytest.param(
+            but(DEMOTED, child_status=0, child_exited_at=NOW),
+            NOW + 0.5,
+            id="twice a second after the exit of a follower's Prometheus",
+        ),
+        pytest.param(
             but(LEADING, lease_view=replace(HELD, renewed_at=92.2)),
             100.2,
             id="when leadership ends",
@@ -1150,6 +1262,12 @@ def test_loop_wakes_more_often_than_the_lease_is_renewed(o: Observation) -> None
     """
     policy = replace(POLICY, terms=replace(TERMS, retry_period_s=0.5))
     assert decide(o, policy).wake_at <= NOW + 0.25
+
+
+def test_web_server_that_is_not_wanted_is_not_started() -> None:
+    """If no web server is wanted, none is started, and the loop does not wait for one."""
+    decided = decide(but(READY, web_pid=None), replace(POLICY, serves_web=False))
+    assert (decided.actions, decided.wake_at) == ((), NOW + 1.0)
 
 
 def test_replica_with_an_obstacle_to_leading_wakes_often() -> None:
@@ -1241,6 +1359,16 @@ NEWS = AnswerReload(3, Verdict.REFUSED, "no")
             POLICY,
             (),
             id="a reload is sent once",
+        ),
+        pytest.param(
+            but(
+                LEADING,
+                reload=WANTED,
+                configuration_loading=loaded_rendering.write_started(loaded(LEADER), EDITED),
+            ),
+            POLICY,
+            (),
+            id="not while a rendering is written: its own reload follows",
         ),
         pytest.param(
             but(LEADING, reload=replace(WANTED, sent_at=NOW - 10)),

@@ -66,6 +66,7 @@ STARTED = loaded_rendering.write_started(NEW.configuration.loading, LEADER)
 WRITTEN = loaded_rendering.written(STARTED, LEADER, 100.0)
 HELD = LeaseView(last=LeaseRecord("a"), changed_at=99.0, renewed_at=99.0)
 ANOTHERS = LeaseView(last=LeaseRecord("b"), changed_at=99.0)
+FREE = LeaseView(last=LeaseRecord(), changed_at=99.0, released_at=99.0)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +149,12 @@ def test_event_changes_only_its_fields(event: Event, expected: dict[str, Any]) -
             id="a child that has ended is not ready",
         ),
         pytest.param(
+            but(NEW, child_is_ready=True, child_was_ready=True),
+            ReadinessProbed(is_ready=False, detail="HTTP 503"),
+            {"child_is_ready": False, "child_readiness_detail": "HTTP 503"},
+            id="a child that is no longer ready still was ready",
+        ),
+        pytest.param(
             but(NEW, lease_view=HELD, lease_last_renewed_at=99.0),
             LeaseReported(ANOTHERS),
             {"lease_view": ANOTHERS},
@@ -164,6 +171,12 @@ def test_event_changes_only_its_fields(event: Event, expected: dict[str, Any]) -
             LeaseReported(HELD),
             {"lease_view": HELD, "lease_last_renewed_at": 99.0},
             id="a step-down does not end by our own lease",
+        ),
+        pytest.param(
+            but(NEW, stopping_steps_down_until=130.0),
+            LeaseReported(FREE),
+            {"lease_view": FREE},
+            id="a step-down does not end by our own release",
         ),
         pytest.param(
             but(NEW, configuration_problem="line 3"),
@@ -336,6 +349,8 @@ def test_failed_promotions_are_forgotten_after_a_lasting_one(
     )
     after = fold(leading, decided(role=Role.LEADER), now, POLICY)
     assert after.promotion.failures == failures
+    following = fold(but(leading, role=Role.FOLLOWER), decided(), now, POLICY)
+    assert following.promotion.failures == 3, "a follower does not reset the count"
 
 
 @pytest.mark.parametrize(("until_at", "stays"), [(150.0, True), (99.0, False)])

@@ -113,7 +113,11 @@ def test_lease_is_released_only_when_the_writer_is_closed(given: Given) -> None:
     given(Other())
     assert decide(o).stance is Stance.RELEASE
     given(Other(safe_since=NOW))
-    assert decide(but(o, label=PodLabel(wanted=False, is_in_flight=True))).stance is Stance.HOLD
+    removing = but(o, label=PodLabel(wanted=False, is_in_flight=True))
+    assert decide(removing).stance is Stance.HOLD
+    assert decide(removing, now=NOW + 0.11).stance is Stance.RELEASE, (
+        "it waits for the label only for a short time"
+    )
 
 
 def test_promotion_is_given_up_if_the_writer_cannot_be_opened(given: Given) -> None:
