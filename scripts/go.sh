@@ -1,9 +1,10 @@
 # Sourced by scripts/real-parts: builds programs by Go. The modules lie in the cache folder.
 
-# with_go <words>…: run Go with the cache folder as its own.
+# with_go <words>…: run Go with the cache folder as its own. A module may need a newer Go than is installed
+# (Thanos 0.42.5 needs 1.26.10): Go then fetches that from the module proxy, unless GOTOOLCHAIN is set.
 with_go() {
     command -v go >/dev/null || die "Go, which builds $name, is not installed: install Go 1.26 or later, $cure"
-    GOPATH=$CACHE/go GOFLAGS=-modcacherw GOWORK=off go "$@"
+    GOPATH=$CACHE/go GOFLAGS=-modcacherw GOWORK=off GOTOOLCHAIN=${GOTOOLCHAIN:-auto} go "$@"
 }
 
 # from_go <module@version> <package, PATH.NAME=VALUE or -FLAG>…: build the programs of the line in order, as
