@@ -6,13 +6,12 @@ parent, or when the supervisor's end of the channel is closed. ``serving`` does 
 
 from __future__ import annotations
 
-import gc
 import sys
 
 from gevent import monkey
 
 from wrapper.base import log
-from wrapper.base.allocator import return_free_memory
+from wrapper.base.allocator import freeze_objects
 from wrapper.base.descriptors import raise_limit
 from wrapper.base.process import die_with_parent
 from wrapper.gate.serving import Serving
@@ -26,9 +25,7 @@ def main(arguments: list[str]) -> int:
     log.set_up(options.log_level, lambda: options.log_form)
     raise_limit()
     monkey.patch_socket()  # nothing else blocks; to patch everything would cost 1 MiB more
-    gc.collect()
-    gc.freeze()  # exclude everything loaded so far from garbage collection
-    return_free_memory()
+    freeze_objects()
     return Serving(options).run()
 
 

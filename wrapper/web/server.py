@@ -20,7 +20,7 @@ import gevent.socket
 from flask import Flask
 from gevent import monkey
 
-from wrapper.base.allocator import return_free_memory
+from wrapper.base.allocator import freeze_objects
 from wrapper.options.web_options import WebOptions
 from wrapper.proxy.upstream import KEEP_ALIVE
 from wrapper.web.worker import ProxyWorker, Tls
@@ -62,9 +62,7 @@ def freeze_loaded_objects() -> None:
     At exit they are included again. Otherwise objects would be destroyed after the modules that
     they need.
     """
-    gc.collect()
-    gc.freeze()
-    return_free_memory()
+    freeze_objects()
     atexit.unregister(gc.unfreeze)
     atexit.register(gc.unfreeze)
 
