@@ -253,6 +253,14 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def exists(path: Path) -> bool:
+    """Return whether a path exists and can be reached.
+
+    Unlike ``Path.exists``, it raises no error if a folder on the way cannot be entered.
+    """
+    return os.path.exists(path)  # noqa: PTH110 - see above
+
+
 def folder_problem(folder: Path) -> str:
     """Return why this process cannot create files in a folder, with the cure; "" if it can."""
     try:

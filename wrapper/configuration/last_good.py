@@ -17,7 +17,6 @@ Limitation: the files are lost if the output's folder does not survive the resta
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,8 +68,7 @@ class LastGood:
 
         If it equals ``newest``, that is returned without parsing the file.
         """
-        has_proven = os.path.exists(self.proven)  # noqa: PTH110 - raises no error
-        path = self.proven if has_proven else self.leader
+        path = self.proven if files.exists(self.proven) else self.leader
         try:
             if path.read_bytes() == newest.content:
                 return newest
@@ -105,7 +103,7 @@ class LastGood:
 
     def _read(self, path: Path, role: Role) -> Rendering | None:
         """Return a kept rendering; None if there is no such file; raise LastGoodUnusable."""
-        if not os.path.exists(path):  # noqa: PTH110 - raises no error
+        if not files.exists(path):
             return None
         try:
             return recognized(role, files.read_input(path, 2 * LARGEST_INPUT), str(path))

@@ -216,9 +216,7 @@ def _problems_of_output(start: StartupState) -> list[str]:
     output, named = start.output, _named_output(start)
     folder = start.own_folder or output.parent
     if start.own_folder is not None:
-        parents = folder.absolute().parents
-        # Unlike Path.exists, this raises no error if a folder cannot be entered.
-        folder = next(above for above in parents if os.path.exists(above))  # noqa: PTH110
+        folder = next(above for above in folder.absolute().parents if files.exists(above))
     if problem := files.folder_problem(folder):
         return [f"{named}: {problem}"]
     if not files.is_replaceable(output):
